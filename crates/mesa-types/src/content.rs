@@ -1,0 +1,73 @@
+//! References to content-addressed objects.
+
+use std::fmt;
+
+/// Identity of a stored object: BLAKE3-256 of its bytes, keyed per org and separated by the
+/// object's type, so that ids of two orgs never tell whether both hold the same content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId(pub [u8; 32]);
+
+impl ObjectId {
+    /// Parses the raw 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0[..6]))
+    }
+}
+
+/// Identity of a content chunk.
+pub type ChunkId = ObjectId;
+
+/// The content of a regular file, or the target of a symlink.
+///
+/// Chunking is deterministic, so equal bytes within an org have equal references.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContentRef {
+    /// No bytes.
+    Empty,
+    /// One chunk holds everything.
+    Chunk {
+        /// The chunk.
+        id: ChunkId,
+        /// Length in bytes, 1..=[`crate::limits::SINGLE_CHUNK_MAX`].
+        size: u64,
+    },
+    /// A manifest object lists the chunks.
+    Manifest {
+        /// The manifest's object id.
+        id: ObjectId,
+        /// Length of the content in bytes.
+        size: u64,
+    },
+}
+
+impl ContentRef {
+    /// Length of the content in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Chunk { size, .. } | Self::Manifest { size, .. } => *size,
+        }
+    }
+}
+
+impl fmt::Debug for ContentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("empty"),
+            Self::Chunk { id, size } => write!(f, "chunk:{id:?}+{size}"),
+            Self::Manifest { id, size } => write!(f, "manifest:{id:?}+{size}"),
+        }
+    }
+}

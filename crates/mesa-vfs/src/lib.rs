@@ -1,0 +1,5 @@
+//! The client core: one filesystem tree of orgs and repos over live heads, with local metadata,
+//! journal, dirty files, content cache and uploader. Knows no kernel interface and no errno; the
+//! FUSE daemon and the SDKs drive it through [`fs::Filesystem`].
+
+pub mod fs;
