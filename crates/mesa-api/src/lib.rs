@@ -1,1 +1,46 @@
-//! mesa-api
+//! The REST contract's types: what travels as JSON under `/v1`, and the stable error codes.
+//!
+//! Both sides of the wire use these types. Every key an answer declares is always written, with an
+//! explicit `null` where there is no value, because published clients refuse an answer that lacks
+//! one; keys an older or newer server adds are ignored when reading. HTTP status codes are not
+//! here: only the server's edge knows them.
+
+pub mod bookmark;
+pub mod change;
+pub mod content;
+pub mod error;
+pub mod key;
+pub mod org;
+pub mod page;
+pub mod repo;
+pub mod tags;
+pub mod time;
+
+pub use bookmark::{Bookmark, BookmarkList};
+pub use change::{Change, ChangeDetails, ChangeList, CommitIdentity, Signature};
+pub use content::{Content, ContentDir, ContentEntry, ContentFile, EntryDir, EntryFile, FileMode};
+pub use error::{ErrorBody, ErrorCode, ErrorEnvelope};
+pub use key::{
+    ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, ApiKeyTagUpdate, ApiKeyTags, KeyStatus, Scope,
+};
+pub use org::{Org, OrgCreate, OrgCreated, OrgSummary, Whoami};
+pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
+pub use repo::{
+    BulkTagAction, BulkTags, BulkTagsResult, Repo, RepoCreate, RepoList, RepoUpdate, Upstream,
+};
+pub use tags::{TagPatch, Tags};
+pub use time::Timestamp;
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to a delete or revoke: `{"success":true}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Success {
+    /// Always true.
+    pub success: bool,
+}
+
+impl Success {
+    /// The only value there is.
+    pub const YES: Self = Self { success: true };
+}
