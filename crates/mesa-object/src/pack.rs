@@ -1,0 +1,1 @@
+//! Packs: many objects in one immutable file on object storage.
