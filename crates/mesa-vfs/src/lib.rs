@@ -2,4 +2,6 @@
 //! journal, dirty files, content cache and uploader. Knows no kernel interface and no errno; the
 //! FUSE daemon and the SDKs drive it through [`fs::Filesystem`].
 
+pub mod content;
 pub mod fs;
+pub mod session;

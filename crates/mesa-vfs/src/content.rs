@@ -1,0 +1,16 @@
+//! Content on the local disk: the cache of clean content and the private work files of files
+//! opened for writing.
+//!
+//! - [`ContentStore`]: one per daemon; complete clean files by content reference under a quota,
+//!   small contents in memory, downloads with each object in flight only once.
+//! - [`Content`]: a store seen from one session, which knows where missing bytes come from.
+//! - [`WorkFile`]: the private file of a node opened for writing. It never becomes a cache entry.
+
+mod clean;
+mod store;
+mod work;
+mod work_dir;
+
+pub use clean::CleanFile;
+pub use store::{Content, ContentConfig, ContentStats, ContentStore};
+pub use work::{WorkFile, WorkId, WorkStat};

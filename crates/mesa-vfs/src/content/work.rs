@@ -1,0 +1,212 @@
+//! Work files: private local files behind nodes opened for writing.
+//!
+//! A work file is named by a number that is never used twice in a state directory. It is deleted
+//! by unlinking, never truncated and reused, because a shared mapping may outlive every
+//! descriptor the daemon knows of.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use mesa_types::{ContentRef, FileId, Nanos};
+use parking_lot::Mutex;
+
+use super::work_dir::WorkDir;
+use crate::fs::{Backing, FsError, FsResult};
+
+/// Number of a work file within its state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkId(pub u64);
+
+/// Attributes of a work file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WorkStat {
+    /// Bytes.
+    pub size: u64,
+    /// 512-byte units on the local disk.
+    pub blocks: u64,
+    /// Last modification.
+    pub mtime: Nanos,
+    /// Last change of the local inode (not the node's ctime).
+    pub ctime: Nanos,
+}
+
+impl WorkStat {
+    pub(crate) fn of(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
+            mtime: Nanos::from_parts(stat.st_mtime, stat.st_mtime_nsec as u32),
+            ctime: Nanos::from_parts(stat.st_ctime, stat.st_ctime_nsec as u32),
+        }
+    }
+
+    /// Whether content or times may differ between the two (blocks do not count: delayed
+    /// allocation changes them without a write).
+    pub fn differs(&self, other: &Self) -> bool {
+        (self.size, self.mtime, self.ctime) != (other.size, other.mtime, other.ctime)
+    }
+}
+
+/// What was last read from a work file.
+#[derive(Debug, Clone)]
+pub(crate) struct PickState {
+    /// Content at the last pick-up (at first: what the file was made from).
+    pub base: ContentRef,
+    /// Attributes just before that was read; `None` = never read.
+    pub stat: Option<WorkStat>,
+    /// Attributes when the newest operation for it was queued.
+    pub queued: Option<WorkStat>,
+}
+
+/// A private local file holding the bytes of one node since it was opened for writing.
+///
+/// Life: made by [`crate::session::Session::create_work`] or
+/// [`crate::session::Session::open_work`]; while descriptors are open for writing it is counted
+/// by [`WorkFile::begin_write`] / [`WorkFile::end_write`] and looked at every 2 s; after that at
+/// 2 s, 10 s, sync and unmount; [`crate::session::TreeSink::on_work_changed`] tells of changes.
+/// [`crate::session::Session::drop_work`] ends it.
+pub struct WorkFile {
+    id: WorkId,
+    file: FileId,
+    dir: Arc<WorkDir>,
+    backing: Mutex<Weak<Backing>>,
+    writers: AtomicU32,
+    dropped: AtomicBool,
+    pub(crate) pick: Mutex<PickState>,
+}
+
+impl std::fmt::Debug for WorkFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkFile")
+            .field("id", &self.id.0)
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkFile {
+    pub(crate) fn new(
+        dir: Arc<WorkDir>,
+        id: WorkId,
+        file: FileId,
+        base: ContentRef,
+        backing: &Arc<Backing>,
+    ) -> Arc<Self> {
+        Self::with(dir, id, file, base, Arc::downgrade(backing))
+    }
+
+    /// A work file found on disk.
+    pub(crate) fn found(
+        dir: Arc<WorkDir>,
+        id: WorkId,
+        file: FileId,
+        base: ContentRef,
+    ) -> Arc<Self> {
+        Self::with(dir, id, file, base, Weak::new())
+    }
+
+    fn with(
+        dir: Arc<WorkDir>,
+        id: WorkId,
+        file: FileId,
+        base: ContentRef,
+        backing: Weak<Backing>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            file,
+            dir,
+            backing: Mutex::new(backing),
+            writers: AtomicU32::new(0),
+            dropped: AtomicBool::new(false),
+            pick: Mutex::new(PickState {
+                base,
+                stat: None,
+                queued: None,
+            }),
+        })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> WorkId {
+        self.id
+    }
+
+    /// The node it belongs to.
+    pub fn file(&self) -> FileId {
+        self.file
+    }
+
+    /// Content at the last pick-up.
+    pub fn base(&self) -> ContentRef {
+        self.pick.lock().base
+    }
+
+    /// The open local file; the same [`Backing`] for as long as anybody holds it.
+    pub fn backing(&self) -> FsResult<Arc<Backing>> {
+        let mut slot = self.backing.lock();
+        if let Some(backing) = slot.upgrade() {
+            return Ok(backing);
+        }
+        let backing = Arc::new(Backing {
+            file: self.open_fd()?,
+        });
+        *slot = Arc::downgrade(&backing);
+        Ok(backing)
+    }
+
+    /// Attributes now.
+    pub fn stat(&self) -> FsResult<WorkStat> {
+        let open = self.backing.lock().upgrade();
+        let stat = match open {
+            Some(backing) => rustix::fs::fstat(&backing.file),
+            None => self.dir.stat(self.id),
+        };
+        stat.map(|s| WorkStat::of(&s)).map_err(|_| FsError::Io)
+    }
+
+    /// A descriptor was opened for writing.
+    pub fn begin_write(&self) {
+        self.writers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A descriptor that was open for writing was released.
+    pub fn end_write(&self) {
+        self.writers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Descriptors open for writing that the daemon knows of.
+    pub fn writers(&self) -> u32 {
+        self.writers.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn open_fd(&self) -> FsResult<OwnedFd> {
+        self.dir.open(self.id).map_err(|_| FsError::Io)
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<WorkDir> {
+        &self.dir
+    }
+
+    /// The name goes when the last user lets go of the file.
+    pub(crate) fn discard(&self) {
+        self.dropped.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for WorkFile {
+    fn drop(&mut self) {
+        if self.is_dropped() {
+            self.dir.remove_later(self.id);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a session tells the tree.
+
+use mesa_proto::v1;
+use mesa_types::{ContentRef, FileId};
+
+use super::{ClientSeq, HeadSeq, LeaseState};
+use crate::{content::WorkStat, fs::FsError};
+
+/// Why everything known about the head must be read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reload {
+    /// The events since the last attachment are no longer available.
+    EventsGone,
+    /// The head's base changed (rebase, publish, move).
+    HeadMoved(v1::HeadMoved),
+    /// The session was fenced and a fresh one took its place: the root may belong to another
+    /// change, unacknowledged operations are on their way to the recovery change, open handles
+    /// from before are stale.
+    Replaced {
+        /// The change the mount writes to now.
+        change_id: String,
+        /// Bookmark that holds the work of the old session.
+        recovery_bookmark: String,
+    },
+}
+
+/// New content of a file whose bytes were hashed after the operation had its place in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picked {
+    /// The file.
+    pub file: FileId,
+    /// Place of the operation.
+    pub seq: ClientSeq,
+    /// What the work file held.
+    pub content: ContentRef,
+    /// The work file's attributes just before it was read.
+    pub stat: WorkStat,
+}
+
+/// Content of an own operation that the server laid over a newer base.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergedContent {
+    /// The operation.
+    pub seq: ClientSeq,
+    /// The file.
+    pub file: FileId,
+    /// The resulting content.
+    pub content: ContentRef,
+    /// Its bytes when small.
+    pub inline: bytes::Bytes,
+}
+
+/// The receiver of everything that happens on a session, implemented by the tree.
+///
+/// Calls come one at a time, in the head's order, from one task of the session. They must not
+/// block and must not call back into the session while holding a lock that
+/// [`super::Session::append`] is called under, except for `append*` and `mode`, which never call
+/// the sink. No session lock is held during a call.
+pub trait TreeSink: Send + Sync + 'static {
+    /// Operations of another session.
+    fn on_event(&self, entry: &v1::LogEntry);
+
+    /// An operation sent by [`super::Session::submit`] took effect: apply it now. The waiting
+    /// caller continues after this returns.
+    fn on_applied(&self, seq: ClientSeq, head_seq: HeadSeq, op: &v1::Op);
+
+    /// Everything up to `up_to` is on the server's stable storage; `head_seq` is the place of
+    /// the last of it.
+    fn on_acked(&self, up_to: ClientSeq, head_seq: HeadSeq, merged: &[MergedContent]);
+
+    /// A content or attribute operation that was not waited for (shared mode) had no effect. The
+    /// node is to be read again.
+    fn on_rejected(&self, seq: ClientSeq, op: &v1::Op, error: FsError);
+
+    /// The content of an operation queued by [`super::Session::append_content`] is known.
+    fn on_picked(&self, picked: &Picked);
+
+    /// A work file open for writing, or not yet known to be quiet, changed: the tree calls
+    /// [`super::Session::append_content`] with the node's present path (or drops the file if it
+    /// has no name any more).
+    fn on_work_changed(&self, file: FileId);
+
+    /// The work file is provably quiet and its content is on the server: the tree may drop it and
+    /// serve the node from the cache.
+    fn on_work_settled(&self, file: FileId);
+
+    /// The lease changed.
+    fn on_lease(&self, lease: LeaseState);
+
+    /// The head was sealed.
+    fn on_sealed(&self, sealed: &v1::Sealed);
+
+    /// All metadata is to be read again.
+    fn on_reload(&self, reload: &Reload, head_seq: HeadSeq);
+
+    /// The session can neither decide nor send any more; new operations fail with `error`.
+    fn on_fenced(&self, error: FsError, message: &str);
+
+    /// The credential stopped (`false`) or started (`true`) working.
+    fn on_key(&self, good: bool);
+}
