@@ -1,1 +1,18 @@
-//! mesa-server
+//! The server: one listener for REST (HTTP/1.1 and HTTP/2) and the mount protocol (gRPC), over an
+//! embedded store in one data directory.
+//!
+//! This is the only crate that knows HTTP status codes; [`error`] is their table. Handlers are one
+//! file per resource under [`routes`].
+
+pub mod edge;
+pub mod error;
+pub mod listener;
+pub mod logging;
+pub mod metrics;
+pub mod options;
+pub mod routes;
+pub mod server;
+pub mod state;
+
+pub use options::{ServerOptions, TlsOptions};
+pub use server::{RunningServer, Server, StartError};

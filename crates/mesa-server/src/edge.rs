@@ -1,0 +1,88 @@
+//! What happens around every request: id, log, metrics, panics, and the error envelope.
+
+pub mod accept;
+pub mod extract;
+pub mod request_id;
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures::FutureExt;
+use http::{HeaderValue, header};
+use tracing::Instrument;
+
+use crate::{error::ApiError, state::App};
+
+pub use request_id::RequestId;
+
+/// Paths of the mount protocol's service begin with this; their failures are gRPC statuses, not
+/// envelopes.
+pub const GRPC_PREFIX: &str = "/mesa.sync.v1.Sync/";
+
+/// The outermost layer of the router.
+pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let grpc = request.uri().path().starts_with(GRPC_PREFIX);
+    let span = tracing::info_span!("request", id = %id, %method, route = %route);
+
+    let run = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = match run.instrument(span.clone()).await {
+        Ok(response) => response,
+        Err(_panic) => {
+            app.metrics().panics.add(1);
+            ApiError::internal("a handler panicked; the panic's message is above").into_response()
+        }
+    };
+    let _entered = span.enter();
+    if !grpc && (response.status().is_client_error() || response.status().is_server_error()) {
+        response = enveloped(response, &id);
+    }
+    response.headers_mut().insert("x-request-id", id.header());
+    let (status, took) = (response.status(), started.elapsed());
+    app.metrics().request(&route, status.as_u16(), took);
+    tracing::debug!(
+        status = status.as_u16(),
+        micros = took.as_micros() as u64,
+        "answered"
+    );
+    response
+}
+
+/// Gives an error answer its body. The headers a handler or the router set (`Allow`,
+/// `WWW-Authenticate`, `Retry-After`, `Content-Range`) stay.
+fn enveloped(response: Response, id: &RequestId) -> Response {
+    let (mut parts, _body) = response.into_parts();
+    let error = parts
+        .extensions
+        .remove::<ApiError>()
+        .unwrap_or_else(|| ApiError::of_status(parts.status));
+    if parts.status.is_server_error() {
+        let mut cause = String::new();
+        let mut next = error.cause().map(|c| c as &dyn std::error::Error);
+        while let Some(error) = next {
+            cause.push_str(": ");
+            cause.push_str(&error.to_string());
+            next = error.source();
+        }
+        tracing::error!(code = %error.code(), "{}{cause}", error.message());
+    }
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    let body = serde_json::to_vec(&error.envelope(id.as_str())).unwrap_or_default();
+    Response::from_parts(parts, body.into())
+}
