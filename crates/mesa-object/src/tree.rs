@@ -8,7 +8,7 @@ pub mod root;
 
 pub use dir::{SealedDir, seal_dir};
 pub use entry::{DirRef, Entry, EntryTarget, NodeRecord, Xattrs};
-pub use links::{LinkRecord, LinkTable};
+pub use links::{LinkLoader, LinkRecord, LinkTable};
 pub use load::{DirLoader, DirLookup, LookupStep};
 pub use root::Root;
 
