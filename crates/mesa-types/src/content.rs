@@ -1,6 +1,10 @@
 //! References to content-addressed objects.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{IdError, serde_as_text};
 
 /// Identity of a stored object: BLAKE3-256 of its bytes, keyed per org and separated by the
 /// object's type, so that ids of two orgs never tell whether both hold the same content.
@@ -25,6 +29,19 @@ impl fmt::Debug for ObjectId {
         f.write_str(&hex::encode(&self.0[..6]))
     }
 }
+
+impl FromStr for ObjectId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let mut id = [0; 32];
+        hex::decode_to_slice(text, &mut id)
+            .map_err(|_| IdError::new(text, "an object id (64 hex digits)"))?;
+        Ok(Self(id))
+    }
+}
+
+serde_as_text!(ObjectId);
 
 /// Identity of a content chunk.
 pub type ChunkId = ObjectId;

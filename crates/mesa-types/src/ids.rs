@@ -15,13 +15,32 @@ pub struct IdError {
 }
 
 impl IdError {
-    fn new(text: &str, expected: &'static str) -> Self {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
         Self {
             text: text.chars().take(80).collect(),
             expected,
         }
     }
 }
+
+/// Serialises a type as its text (`Display` and `FromStr`).
+macro_rules! serde_as_text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_as_text;
 
 /// The stable identity of a change: 16 random bytes, written as 32 letters `k`..`z`
 /// (Jujutsu's reverse hex: digit `d` is the letter `'z' - d`).
@@ -106,6 +125,9 @@ impl FromStr for GitOid {
         Ok(Self(id))
     }
 }
+
+serde_as_text!(ChangeId);
+serde_as_text!(GitOid);
 
 /// The public id of a commit: the oid of its git projection.
 pub type CommitOid = GitOid;
@@ -230,6 +252,9 @@ text_id!(
     /// Public identity of an API key (not the secret).
     KeyId, "key_");
 text_id!(
+    /// The live state of an open change, never reused.
+    HeadId, "head_");
+text_id!(
     /// One read-write attachment of a mount or SDK client to a head.
     SessionId, "ses_");
 
@@ -253,6 +278,16 @@ mod tests {
         assert!(root.is_root());
         assert_eq!(root.repo_tag(), 7);
         assert!(!FileId(root.0 + 1).is_root());
+    }
+
+    #[test]
+    fn ids_are_texts_in_json() {
+        let id = ChangeId([0x0f; 16]);
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<ChangeId>(&json).unwrap(), id);
+        assert!(serde_json::from_str::<GitOid>("\"12\"").is_err());
+        assert!(serde_json::from_str::<RepoId>("\"key_1\"").is_err());
     }
 
     #[test]

@@ -8,10 +8,12 @@ pub mod ids;
 pub mod limits;
 pub mod names;
 pub mod node;
+pub mod random;
 pub mod time;
 
 pub use content::{ChunkId, ContentRef, ObjectId};
-pub use ids::{ChangeId, CommitOid, FileId, GitOid, KeyId, OrgId, RepoId, SessionId};
+pub use ids::{ChangeId, CommitOid, FileId, GitOid, HeadId, KeyId, OrgId, RepoId, SessionId};
 pub use names::{BookmarkName, EntryName, NameError, OrgSlug, RepoName};
 pub use node::{Attr, NodeKind, Owner};
+pub use random::Random;
 pub use time::Nanos;

@@ -1,7 +1,20 @@
 //! Time as stored: nanoseconds since the Unix epoch.
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, negative before it. Range about ±292 years.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct Nanos(pub i64);
 
 impl Nanos {
