@@ -36,7 +36,6 @@ pub struct Caller {
 /// Why an operation failed. One variant per errno a caller can meet; the mapping to numbers is
 /// the presenter's (`mesa-fuse` has the table).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
 #[allow(missing_docs)]
 pub enum FsError {
     #[error("no such file or directory")]
@@ -91,6 +90,38 @@ pub enum FsError {
     BadHandle,
     #[error("resource busy")]
     Busy,
+}
+
+impl FsError {
+    /// Every error, for tests of tables made from it.
+    pub const ALL: &[Self] = &[
+        Self::NotFound,
+        Self::Exists,
+        Self::NotDir,
+        Self::IsDir,
+        Self::NotEmpty,
+        Self::Access,
+        Self::NotPermitted,
+        Self::ReadOnly,
+        Self::Invalid,
+        Self::NameTooLong,
+        Self::TooManyLinks,
+        Self::CrossDevice,
+        Self::NoSpace,
+        Self::TooBig,
+        Self::NoXattr,
+        Self::Range,
+        Self::XattrTooBig,
+        Self::NotSupported,
+        Self::NotImplemented,
+        Self::NoSuchExtent,
+        Self::Io,
+        Self::Stale,
+        Self::TimedOut,
+        Self::Interrupted,
+        Self::BadHandle,
+        Self::Busy,
+    ];
 }
 
 /// Result of a filesystem operation.
@@ -355,7 +386,8 @@ pub trait Filesystem: Send + Sync + 'static {
     fn write(&self, node: NodeId, handle: Handle, offset: u64, data: &[u8]) -> Step<u32>;
     /// close(2) of one descriptor (classes `close` and `write` wait here).
     fn flush(&self, node: NodeId, handle: Handle) -> Step<()>;
-    /// The last descriptor of `handle` is gone. `write` says whether it was open for writing.
+    /// The last descriptor of `handle` is gone. After a takeover `handle` may be one that a
+    /// former process of the daemon gave out.
     fn release(&self, node: NodeId, handle: Handle);
     fn fsync(&self, node: NodeId, handle: Handle, data_only: bool) -> Step<()>;
     fn fallocate(
