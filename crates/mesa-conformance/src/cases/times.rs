@@ -50,17 +50,9 @@ fn set_and_get_nanoseconds(ctx: &Ctx) -> Result<(), Failure> {
 fn omit_and_now(ctx: &Ctx) -> Result<(), Failure> {
     let f = ctx.file("f", b"x")?;
     set(&f, at(5, 5), at(6, 6))?;
-    set(
-        &f,
-        at(0, i64::from(UTIME_NOW)),
-        at(0, i64::from(UTIME_OMIT)),
-    )?;
+    set(&f, at(0, UTIME_NOW), at(0, UTIME_OMIT))?;
     same(mtime(&stat(&f)?), (6, 6))?;
-    set(
-        &f,
-        at(0, i64::from(UTIME_OMIT)),
-        at(0, i64::from(UTIME_NOW)),
-    )?;
+    set(&f, at(0, UTIME_OMIT), at(0, UTIME_NOW))?;
     holds(mtime(&stat(&f)?).0 > 1_700_000_000, "mtime is now")
 }
 
@@ -175,7 +167,7 @@ fn who_may_set(ctx: &Ctx) -> Result<(), Failure> {
     std::os::unix::fs::chown(&f, Some(OTHER), Some(OTHER))?;
     ctx.as_user(USER, USER, move || {
         refused_any(set(&f, at(1, 1), at(1, 1)), &[Errno::PERM])?;
-        let now = i64::from(UTIME_NOW);
+        let now = UTIME_NOW;
         Ok(set(&f, at(0, now), at(0, now))?) // allowed by write permission
     })
 }
