@@ -71,6 +71,7 @@ pub trait SyncApi: Send + Sync + 'static {
         org: &str,
         request: v1::GetNodesRequest,
     ) -> Result<BoxStream<'static, Result<v1::NodeBatch, SyncError>>, SyncError>;
+    /// Objects come decompressed (`codec` 0); the caller verifies `id`.
     async fn get_chunks(
         &self,
         org: &str,

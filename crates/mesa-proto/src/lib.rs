@@ -3,6 +3,7 @@
 
 pub mod convert;
 pub mod digest;
+pub mod status;
 
 pub use convert::Malformed;
 pub use digest::{append_digest, op_digest};
