@@ -1,45 +1,10 @@
 //! Bearer credentials: API keys and access tokens, chosen by org and repo, replaceable while in
 //! use.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
+pub use mesa_types::Secret;
 use parking_lot::RwLock;
-use zeroize::Zeroizing;
-
-/// A key or token. Its text is wiped on drop and never shown by `Debug`.
-#[derive(Clone)]
-pub struct Secret(Arc<Zeroizing<String>>);
-
-impl Secret {
-    /// Takes the text, without surrounding white space.
-    pub fn new(text: &str) -> Self {
-        Self(Arc::new(Zeroizing::new(text.trim().to_owned())))
-    }
-
-    /// The text itself, for the wire and the secret store only.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether a server could accept this at all: not empty, visible ASCII only.
-    pub fn is_plausible(&self) -> bool {
-        !self.0.is_empty() && self.0.bytes().all(|b| b.is_ascii_graphic())
-    }
-}
-
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
-    }
-}
-
-impl Eq for Secret {}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// The credentials of one client. Clones share the same set: a replacement is used by the next
 /// call of everybody.
@@ -113,13 +78,5 @@ mod tests {
     fn debug_hides_the_text() {
         let set = Credentials::single(Secret::new("mesa_secret"));
         assert!(!format!("{set:?}").contains("mesa_secret"));
-    }
-
-    #[test]
-    fn plausible() {
-        assert!(Secret::new("mesa_x").is_plausible());
-        assert!(!Secret::new(" ").is_plausible());
-        assert!(!Secret::new("a b").is_plausible());
-        assert!(!Secret::new("a\r\nX: y").is_plausible());
     }
 }

@@ -9,6 +9,7 @@ pub mod limits;
 pub mod names;
 pub mod node;
 pub mod random;
+pub mod secret;
 pub mod time;
 
 pub use content::{ChunkId, ContentRef, ObjectId};
@@ -16,4 +17,5 @@ pub use ids::{ChangeId, CommitOid, FileId, GitOid, HeadId, KeyId, OrgId, RepoId,
 pub use names::{BookmarkName, EntryName, NameError, OrgSlug, RepoName};
 pub use node::{Attr, NodeKind, Owner};
 pub use random::Random;
+pub use secret::Secret;
 pub use time::Nanos;
