@@ -276,7 +276,11 @@ fn set_content_of(set: &v1::SetContent, time: Nanos) -> Result<SetContent, Malfo
                 extents.push(extent.offset..end);
                 from = end;
             }
-            _ => return Err(Malformed("extents overlap, are empty or beyond the content")),
+            _ => {
+                return Err(Malformed(
+                    "extents overlap, are empty or beyond the content",
+                ));
+            }
         }
     }
     Ok(SetContent {
@@ -342,7 +346,10 @@ fn hint(path: &Bytes) -> Result<Bytes, Malformed> {
     if path.is_empty() {
         return Ok(path.clone());
     }
-    if path.split(|&b| b == b'/').any(|name| EntryName::check(name).is_err()) {
+    if path
+        .split(|&b| b == b'/')
+        .any(|name| EntryName::check(name).is_err())
+    {
         return Err(Malformed("path hint is not a path"));
     }
     Ok(path.clone())

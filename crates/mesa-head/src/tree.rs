@@ -21,7 +21,7 @@ pub use self::{
     needs::{Need, Walk},
     node::{Dir, Node},
     refusal::Refusal,
-    seal::{PlanDir, PlanEntry, SealPlan, SealedListing, Sealed},
+    seal::{PlanDir, PlanEntry, SealPlan, Sealed, SealedListing},
 };
 
 /// Stored listings that contradict each other.

@@ -1,9 +1,20 @@
 //! From bytes to a [`ContentRef`], its chunks and its manifests.
+//!
+//! Contents up to 128 KiB are one chunk. Larger ones are cut by FastCDC (Xia et al. 2020, with
+//! normalisation level 1) into chunks of 64 KiB to 1 MiB, 256 KiB on average. The cuts depend on
+//! the bytes only, so equal contents of an org have equal references.
+
+mod rechunk;
+
+use std::io::{self, Read};
 
 use bytes::Bytes;
-use mesa_types::{ChunkId, ContentRef};
+use fastcdc::v2020::FastCDC;
+use mesa_types::{ChunkId, ContentRef, limits};
 
-use crate::{Object, OrgKey};
+pub use rechunk::{Rechunk, Step};
+
+use crate::{Object, OrgKey, manifest};
 
 /// One chunk of a content, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +25,8 @@ pub struct ChunkRef {
     pub len: u32,
 }
 
-/// A content computed in memory: small contents, and tests.
-#[derive(Debug, Clone)]
+/// A content that has been chunked.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltContent {
     /// The reference to keep.
     pub content: ContentRef,
@@ -27,76 +38,88 @@ pub struct BuiltContent {
 
 /// Chunks and hashes a slice (for large files a mapping); keeps no bytes.
 pub fn of_slice(key: &OrgKey, data: &[u8]) -> BuiltContent {
-    let _ = (key, data);
-    todo!()
+    let mut chunks = Vec::new();
+    let mut rest = data;
+    if data.len() as u64 <= limits::SINGLE_CHUNK_MAX {
+        chunks.extend((!data.is_empty()).then(|| chunk_ref(key, data)));
+    } else {
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(cut(rest));
+            chunks.push(chunk_ref(key, head));
+            rest = tail;
+        }
+    }
+    of_chunks(key, chunks)
 }
 
 /// Chunks a stream of unknown length, handing each chunk to `sink` as it is cut. Holds at most
-/// one chunk of the largest size.
-pub fn of_reader<R: std::io::Read, E: From<std::io::Error>>(
+/// 4 MiB besides what the sink keeps.
+pub fn of_reader<R: Read, E: From<io::Error>>(
     key: &OrgKey,
-    reader: R,
-    sink: impl FnMut(ChunkRef, Bytes) -> Result<(), E>,
+    mut reader: R,
+    mut sink: impl FnMut(ChunkRef, Bytes) -> Result<(), E>,
 ) -> Result<BuiltContent, E> {
-    let _ = (key, reader, sink);
-    todo!()
+    const WINDOW: usize = 4 << 20;
+    let chunk_max = limits::CHUNK_MAX as usize;
+    let mut chunks = Vec::new();
+    let mut window = Vec::new();
+    let mut start = 0;
+    let mut at_end = false;
+    loop {
+        if !at_end && window.len() - start < chunk_max {
+            window.drain(..start);
+            start = 0;
+            let wanted = (WINDOW - window.len()) as u64;
+            let got = reader.by_ref().take(wanted).read_to_end(&mut window)?;
+            at_end = (got as u64) < wanted;
+        }
+        let rest = &window[start..];
+        if rest.is_empty() {
+            return Ok(of_chunks(key, chunks));
+        }
+        let single = chunks.is_empty() && rest.len() as u64 <= limits::SINGLE_CHUNK_MAX;
+        let len = if single { rest.len() } else { cut(rest) };
+        let chunk = chunk_ref(key, &rest[..len]);
+        sink(chunk, Bytes::copy_from_slice(&rest[..len]))?;
+        chunks.push(chunk);
+        start += len;
+    }
 }
 
 /// The content made of `chunks` in this order, which must have been cut by this module.
 pub fn of_chunks(key: &OrgKey, chunks: Vec<ChunkRef>) -> BuiltContent {
-    let _ = (key, chunks);
-    todo!()
+    let size: u64 = chunks.iter().map(|c| u64::from(c.len)).sum();
+    let (content, manifests) = match chunks[..] {
+        [] => (ContentRef::Empty, Vec::new()),
+        [ChunkRef { id, .. }] if size <= limits::SINGLE_CHUNK_MAX => {
+            (ContentRef::Chunk { id, size }, Vec::new())
+        }
+        _ => manifest::build(key, &chunks),
+    };
+    BuiltContent {
+        content,
+        chunks,
+        manifests,
+    }
 }
 
-/// What [`Rechunk`] wants next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Give the bytes of this range of the new content to [`Rechunk::feed`].
-    Read {
-        /// Offset in the new content.
-        offset: u64,
-        /// Bytes wanted, all of them.
-        len: usize,
-    },
-    /// [`Rechunk::finish`] has the answer.
-    Done,
+fn chunk_ref(key: &OrgKey, bytes: &[u8]) -> ChunkRef {
+    ChunkRef {
+        id: key.chunk_id(bytes),
+        len: bytes.len() as u32,
+    }
 }
 
-/// Chunks the new version of a content of which the old chunks and the changed ranges are known,
-/// reading only around the changes. The outcome equals [`of_slice`] of the whole new version.
-/// No I/O: the caller reads (from a file, or from stored chunks).
-#[derive(Debug)]
-pub struct Rechunk {
-    key: OrgKey,
-}
-
-impl Rechunk {
-    /// `changed` are the ranges of the new version that may differ from the old one at the same
-    /// offsets (ascending, disjoint); bytes beyond the old length always count as changed.
-    pub fn new(
-        key: &OrgKey,
-        old: &[ChunkRef],
-        new_len: u64,
-        changed: &[std::ops::Range<u64>],
-    ) -> Self {
-        let _ = (old, new_len, changed);
-        Self { key: key.clone() }
-    }
-
-    /// The next thing to do.
-    pub fn step(&mut self) -> Step {
-        todo!()
-    }
-
-    /// Answers [`Step::Read`]. Returns the chunk cut from the front of `bytes`, if it is one the
-    /// old version does not have at all.
-    pub fn feed(&mut self, bytes: &[u8]) -> Option<ChunkRef> {
-        let _ = (bytes, &self.key);
-        todo!()
-    }
-
-    /// The new version's content.
-    pub fn finish(self) -> BuiltContent {
-        todo!()
-    }
+/// Length of the first chunk of `rest`, which must hold either everything to the content's end or
+/// at least the largest chunk.
+fn cut(rest: &[u8]) -> usize {
+    let window = &rest[..rest.len().min(limits::CHUNK_MAX as usize)];
+    FastCDC::new(
+        window,
+        limits::CHUNK_MIN as usize,
+        limits::CHUNK_AVG as usize,
+        limits::CHUNK_MAX as usize,
+    )
+    .cut(0, window.len())
+    .1
 }

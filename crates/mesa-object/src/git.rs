@@ -2,8 +2,11 @@
 
 pub mod blob;
 pub mod commit;
+mod gitmodules;
 pub mod hidden;
+pub mod tree;
 
 pub use blob::{BlobHasher, Collision, POINTER_BYTES_DEFAULT, blob_oid, pointer_blob};
 pub use commit::{CommitText, Signature};
-pub use hidden::{Hidden, Verdict, content_refused, verdict};
+pub use hidden::{Hidden, SPECIAL_BYTES_MAX, Verdict, content_refused, verdict};
+pub use tree::{Mode, TreeLine, encode_tree};

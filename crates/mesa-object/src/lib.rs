@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod object;
 pub mod pack;
 pub mod tree;
+mod wire;
 
 pub use hash::{Domain, OrgKey};
 pub use object::Object;

@@ -1,10 +1,36 @@
 //! Manifests: the chunk lists of contents above one chunk.
+//!
+//! # Bytes
+//!
+//! All numbers little-endian.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 1 | version, 1 |
+//! | 1 | 1 | level: 0 lists chunks, `n` lists manifests of level `n - 1`; at most 3 |
+//! | 2 | 4 | number of entries, 1 to 1,024 |
+//! | 6 | 8 | length of the content listed: the sum of the entries' lengths |
+//! | 14 | 40 each | entry: object id (32), length of the content it covers (8), not 0 |
+//!
+//! A content's chunks are grouped by 1,024 into manifests of level 0, those by 1,024 into level 1
+//! and so on until one is left; only the last manifest of a level may have fewer entries.
 
-use std::ops::Range;
+mod plan;
 
-use mesa_types::{ChunkId, ContentRef, ObjectId};
+use bytes::Bytes;
+use mesa_types::{ContentRef, ObjectId, limits};
 
-use crate::content::ChunkRef;
+pub use plan::{ChunkSlice, RangePlan};
+
+use crate::{
+    Domain, Object, OrgKey,
+    content::ChunkRef,
+    wire::{Reader, Truncated},
+};
+
+const VERSION: u8 = 1;
+const LEVEL_MAX: u8 = 3;
+const ENTRY_BYTES: usize = 40;
 
 /// Bytes that are not a manifest, or do not fit their parent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,55 +39,102 @@ pub struct ManifestError {
     what: &'static str,
 }
 
-/// A part of a chunk that holds a part of a content.
+impl From<Truncated> for ManifestError {
+    fn from(_: Truncated) -> Self {
+        Self { what: "truncated" }
+    }
+}
+
+/// A decoded manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChunkSlice {
-    /// The chunk.
-    pub id: ChunkId,
-    /// Whole length of the chunk.
-    pub chunk_len: u32,
-    /// Where in the content the slice begins.
-    pub offset: u64,
-    /// The part of the chunk.
-    pub within: Range<u32>,
+pub struct Manifest {
+    /// 0: entries are chunks; otherwise manifests of the level below.
+    pub level: u8,
+    /// Id and length in bytes of what each entry covers, in order.
+    pub entries: Vec<(ObjectId, u64)>,
 }
 
-/// Finds the chunks that hold a range of a content, asking for manifests as it goes.
-///
-/// ```text
-/// while !plan.missing().is_empty() { fetch them; plan.supply(id, bytes)? for each }
-/// plan.into_slices()
-/// ```
-#[derive(Debug)]
-pub struct RangePlan {
-    slices: Vec<ChunkSlice>,
+impl Manifest {
+    /// Length of the content listed.
+    pub fn size(&self) -> u64 {
+        self.entries.iter().map(|(_, len)| len).sum()
+    }
+
+    fn encode(&self) -> Bytes {
+        let mut out = Vec::with_capacity(14 + ENTRY_BYTES * self.entries.len());
+        out.extend([VERSION, self.level]);
+        out.extend((self.entries.len() as u32).to_le_bytes());
+        out.extend(self.size().to_le_bytes());
+        for (id, len) in &self.entries {
+            out.extend(id.0);
+            out.extend(len.to_le_bytes());
+        }
+        out.into()
+    }
+
+    /// Decodes and checks everything that can be checked without the children.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let wrong = |what| Err(ManifestError { what });
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != VERSION {
+            return wrong("unknown version");
+        }
+        let level = reader.u8()?;
+        if level > LEVEL_MAX {
+            return wrong("too many levels");
+        }
+        let count = reader.u32()? as usize;
+        let size = reader.u64()?;
+        if count == 0 || count > limits::MANIFEST_FANOUT {
+            return wrong("bad number of entries");
+        }
+        if reader.remaining() != count * ENTRY_BYTES {
+            return wrong("length does not match the number of entries");
+        }
+        let mut entries = Vec::with_capacity(count);
+        let mut sum = 0_u64;
+        for _ in 0..count {
+            let id = ObjectId(reader.array()?);
+            let len = reader.u64()?;
+            if len == 0 || (level == 0 && len > u64::from(limits::CHUNK_MAX)) {
+                return wrong("bad entry length");
+            }
+            sum = match sum.checked_add(len) {
+                Some(sum) if sum <= limits::FILE_MAX => sum,
+                _ => return wrong("content too long"),
+            };
+            entries.push((id, len));
+        }
+        if sum != size {
+            return wrong("entries do not add up to the size");
+        }
+        Ok(Self { level, entries })
+    }
 }
 
-impl RangePlan {
-    /// A plan for `range` of `content`, cut to the content's length.
-    pub fn new(content: &ContentRef, range: Range<u64>) -> Self {
-        let _ = (content, range);
-        todo!()
-    }
-
-    /// Manifests needed to go on.
-    pub fn missing(&self) -> Vec<ObjectId> {
-        todo!()
-    }
-
-    /// Gives a verified manifest object's bytes.
-    pub fn supply(&mut self, id: ObjectId, bytes: &[u8]) -> Result<(), ManifestError> {
-        let _ = (id, bytes);
-        todo!()
-    }
-
-    /// The slices in order; complete when nothing is [`Self::missing`].
-    pub fn into_slices(self) -> Vec<ChunkSlice> {
-        self.slices
-    }
-
-    /// The same, as whole chunks: all chunks of a content when the range was all of it.
-    pub fn into_chunks(self) -> Vec<ChunkRef> {
-        todo!()
+/// Builds the manifests over `chunks`; the last one is the top.
+pub(crate) fn build(key: &OrgKey, chunks: &[ChunkRef]) -> (ContentRef, Vec<Object>) {
+    let mut objects = Vec::new();
+    let mut row: Vec<(ObjectId, u64)> = chunks.iter().map(|c| (c.id, u64::from(c.len))).collect();
+    let size = row.iter().map(|(_, len)| len).sum();
+    let mut level = 0;
+    loop {
+        let mut above = Vec::with_capacity(row.len().div_ceil(limits::MANIFEST_FANOUT));
+        for group in row.chunks(limits::MANIFEST_FANOUT) {
+            let manifest = Manifest {
+                level,
+                entries: group.to_vec(),
+            };
+            let object = Object::new(key, Domain::Manifest, manifest.encode());
+            above.push((object.id, manifest.size()));
+            objects.push(object);
+        }
+        match above[..] {
+            [(id, _)] => return (ContentRef::Manifest { id, size }, objects),
+            [] => return (ContentRef::Empty, objects),
+            _ => {}
+        }
+        row = above;
+        level += 1;
     }
 }

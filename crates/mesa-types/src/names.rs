@@ -132,7 +132,7 @@ fn check_repo(text: &str) -> Result<(), NameError> {
     }
     let lower = text.to_ascii_lowercase();
     let reserved = matches!(text, "." | "..")
-        || lower.ends_with(".git")
+        || lower.strip_suffix(".git").is_some()
         || REPO_RESERVED.contains(&lower.as_str());
     if reserved {
         Err(NameError::Reserved)

@@ -311,14 +311,7 @@ impl Tree {
         }
     }
 
-    fn insert_name(
-        &mut self,
-        parent: FileId,
-        name: &EntryName,
-        id: FileId,
-        time: Nanos,
-        seq: u64,
-    ) {
+    fn insert_name(&mut self, parent: FileId, name: &EntryName, id: FileId, time: Nanos, seq: u64) {
         if let Some(dir) = self.nodes.get_mut(&parent) {
             (dir.attr.mtime, dir.attr.ctime) = (time, time);
             if let Some(children) = dir.dir.as_mut().and_then(|d| d.children.as_mut()) {

@@ -1,6 +1,10 @@
 //! Commits.
 
+use std::fmt::Write;
+
 use mesa_types::{ChangeId, CommitOid, GitOid, Nanos};
+
+use super::{Collision, blob::object_oid};
 
 /// Who and when, as git writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +17,31 @@ pub struct Signature {
     pub time: Nanos,
     /// Offset from UTC in minutes.
     pub offset_minutes: i16,
+}
+
+impl Signature {
+    fn write(&self, out: &mut String) {
+        let clean = |text: &str| -> String {
+            let kept = |c: &char| !c.is_control() && !matches!(c, '<' | '>');
+            text.chars()
+                .filter(kept)
+                .collect::<String>()
+                .trim()
+                .to_owned()
+        };
+        let name = clean(&self.name);
+        let name = if name.is_empty() { "unknown" } else { &name };
+        let email = clean(&self.email);
+        let seconds = self.time.parts().0.max(0);
+        let offset = self.offset_minutes.clamp(-1439, 1439);
+        let sign = if offset < 0 { '-' } else { '+' };
+        let (hours, minutes) = (offset.abs() / 60, offset.abs() % 60);
+        // Writing to a string does not fail.
+        let _ = write!(
+            out,
+            "{name} <{email}> {seconds} {sign}{hours:02}{minutes:02}"
+        );
+    }
 }
 
 /// A commit to be encoded.
@@ -36,7 +65,23 @@ pub struct CommitText {
 
 impl CommitText {
     /// The commit object's bytes (without git's type header) and its oid.
-    pub fn encode(&self) -> (Vec<u8>, CommitOid) {
-        todo!()
+    pub fn encode(&self) -> Result<(Vec<u8>, CommitOid), Collision> {
+        let mut out = format!("tree {}\n", self.tree);
+        for parent in &self.parents {
+            let _ = writeln!(out, "parent {parent}");
+        }
+        out.push_str("author ");
+        self.author.write(&mut out);
+        out.push_str("\ncommitter ");
+        self.committer.write(&mut out);
+        let _ = write!(out, "\nchange-id {}\n", self.change);
+        if let Some(snap) = &self.snapshot {
+            let _ = writeln!(out, "mesa-snapshot {}", hex::encode(snap));
+        }
+        out.push('\n');
+        out.extend(self.message.chars().filter(|&c| c != '\0'));
+        let bytes = out.into_bytes();
+        let oid = object_oid("commit", &bytes)?;
+        Ok((bytes, oid))
     }
 }

@@ -1,12 +1,19 @@
-//! What a listing says about each name.
+//! A line of a directory.
+//!
+//! # Bytes
+//!
+//! | size | field |
+//! |---|---|
+//! | 1 + n | length of the name (1 to 255) and the name |
+//! | 1 | 0: a record follows ([`super::record`]); 1: a link reference follows |
+//! | 9 | link reference: kind (1), file id (8, little-endian) |
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use bytes::Bytes;
-use mesa_types::{Attr, EntryName, FileId, GitOid, NodeKind, ObjectId};
+use mesa_types::{EntryName, FileId, NodeKind};
 
-/// Extended attributes: full name (`user.x`) to value.
-pub type Xattrs = BTreeMap<Vec<u8>, Bytes>;
+use super::{NodeRecord, TreeError, ensure, node::Item};
+use crate::{Domain, wire::Reader};
 
 /// A name in a directory with what it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,51 +29,14 @@ pub struct Entry {
 pub enum EntryTarget {
     /// A node that has only this name.
     Node(Box<NodeRecord>),
-    /// One of several names of a node whose record is in the snapshot's [`super::LinkTable`].
+    /// One of several names of a node whose record is in the snapshot's link table
+    /// ([`super::links`]).
     Link {
         /// The node.
         id: FileId,
         /// Its type, so that listings need no look-up.
         kind: NodeKind,
     },
-}
-
-/// Everything stored about a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeRecord {
-    /// Attributes. `nlink` is above 1 only in the link table.
-    pub attr: Attr,
-    /// Extended attributes.
-    pub xattrs: Xattrs,
-    /// Target of a symlink (its chunk is not stored apart), empty for everything else.
-    pub target: Bytes,
-    /// The node's git object wherever it stands: blob of a file or symlink, tree of a directory
-    /// (`None` when nothing below is visible to git), commit of a gitlink; `None` for others.
-    pub git: Option<GitOid>,
-    /// The content may not appear in git under its name (a hostile `.gitmodules`); see
-    /// [`crate::git::hidden`].
-    pub git_refused: bool,
-    /// The listing of a directory, `None` for everything else.
-    pub dir: Option<DirRef>,
-}
-
-/// A sealed directory's listing and what is known of everything below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DirRef {
-    /// The listing (its only or topmost node).
-    pub object: ObjectId,
-    /// Digest of what git sees: visible names, kinds, exec bit, content. Nothing visible: zeros.
-    pub sem: [u8; 32],
-    /// Digest of everything but times and file ids (a hard-linked node's id counts: it is what
-    /// says which names are one node).
-    pub snap: [u8; 32],
-    /// Entries below that are not directories.
-    pub files: u64,
-    /// Entries below that are [`EntryTarget::Link`]: walks that look for the names of a
-    /// hard-linked node skip directories where this is 0.
-    pub links: u64,
-    /// Everything below is in git-default state, so git alone could restore it.
-    pub git_default: bool,
 }
 
 impl Entry {
@@ -84,5 +54,63 @@ impl Entry {
             EntryTarget::Node(node) => node.attr.id,
             EntryTarget::Link { id, .. } => *id,
         }
+    }
+}
+
+impl Item for Entry {
+    const DOMAIN: Domain = Domain::Directory;
+    const BYTES_MIN: usize = 12;
+
+    fn key(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.name.as_bytes())
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), TreeError> {
+        let name = self.name.as_bytes();
+        out.push(name.len() as u8);
+        out.extend_from_slice(name);
+        match &self.target {
+            EntryTarget::Node(record) => {
+                ensure(
+                    record.attr.nlink == 1,
+                    "a hard-linked node outside the link table",
+                )?;
+                out.push(0);
+                record.encode(out)
+            }
+            EntryTarget::Link { id, kind } => {
+                ensure(*kind != NodeKind::Dir, "a directory as link reference")?;
+                out.push(1);
+                out.push(*kind as u8);
+                out.extend(id.0.to_le_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, TreeError> {
+        let len = usize::from(reader.u8()?);
+        let name = EntryName::new(reader.take(len)?).map_err(|_| TreeError::new("bad name"))?;
+        let target = match reader.u8()? {
+            0 => {
+                let record = NodeRecord::decode(reader)?;
+                ensure(
+                    record.attr.nlink == 1,
+                    "a hard-linked node outside the link table",
+                )?;
+                EntryTarget::Node(Box::new(record))
+            }
+            1 => {
+                let kind = NodeKind::from_u8(reader.u8()?)
+                    .filter(|kind| *kind != NodeKind::Dir)
+                    .ok_or_else(|| TreeError::new("bad kind of link reference"))?;
+                EntryTarget::Link {
+                    id: FileId(reader.u64()?),
+                    kind,
+                }
+            }
+            _ => return Err(TreeError::new("unknown form of entry")),
+        };
+        Ok(Self { name, target })
     }
 }
