@@ -6,10 +6,17 @@
 //! (an org id, or `g` for the few global rows), so that rows of one org can live in one database.
 //! A [`Batch`] touches one shard only.
 
+pub mod conformance;
+pub mod counters;
 pub mod key;
+pub mod memory;
+pub mod sqlite;
 pub mod store;
 
+pub use counters::{Calls, Counters};
 pub use key::{Key, KeyBuf};
+pub use memory::MemoryStore;
+pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{
     Batch, Committed, Condition, Entry, MetaError, MetaErrorKind, MetaStore, Range, Row, Table,
     Version, Write,

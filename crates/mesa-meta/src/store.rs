@@ -66,6 +66,11 @@ impl Table {
         Self::Idempotency,
     ];
 
+    /// The place in [`Table::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// The SQL name.
     pub fn name(self) -> &'static str {
         match self {
@@ -181,6 +186,57 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// Longest key in bytes.
+    pub const KEY_BYTES_MAX: usize = 4096;
+    /// Most conditions and writes of one batch together.
+    pub const ROWS_MAX: usize = 100_000;
+    /// Most bytes of keys and values written by one batch.
+    pub const BYTES_MAX: usize = 64 * 1024 * 1024;
+
+    /// Whether the batch does nothing and demands nothing.
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty() && self.writes.is_empty()
+    }
+
+    /// Bytes of the keys and values written.
+    pub fn written_bytes(&self) -> usize {
+        let bytes = |write: &Write| match write {
+            Write::Put(_, key, value) => key.0.len() + value.len(),
+            Write::Delete(_, key) => key.0.len(),
+        };
+        self.writes.iter().map(bytes).sum()
+    }
+
+    /// `Usage` unless the batch keeps to one shard and the limits. Every store calls this first.
+    pub fn check(&self) -> Result<(), MetaError> {
+        let conditions = self.conditions.iter().map(|c| match c {
+            Condition::Absent(_, key) | Condition::Present(_, key) | Condition::Is(_, key, _) => {
+                key
+            }
+        });
+        let writes = self.writes.iter().map(|w| match w {
+            Write::Put(_, key, _) | Write::Delete(_, key) => key,
+        });
+        let mut shard = None;
+        for key in conditions.chain(writes) {
+            if key.0.len() > Self::KEY_BYTES_MAX {
+                return Err(MetaError::usage("a key is too long"));
+            }
+            if *shard.get_or_insert(key.shard()) != key.shard() {
+                return Err(MetaError::usage("a batch spans two shards"));
+            }
+        }
+        if self.conditions.len() + self.writes.len() > Self::ROWS_MAX {
+            return Err(MetaError::usage("a batch has too many rows"));
+        }
+        if self.written_bytes() > Self::BYTES_MAX {
+            return Err(MetaError::usage("a batch has too many bytes"));
+        }
+        Ok(())
+    }
+}
+
 /// Outcome of a batch that reached the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
@@ -235,6 +291,32 @@ pub struct MetaError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl MetaError {
+    /// An error without a cause.
+    pub fn new(kind: MetaErrorKind, step: &'static str) -> Self {
+        Self {
+            kind,
+            step,
+            source: None,
+        }
+    }
+
+    /// A wrong call.
+    pub fn usage(step: &'static str) -> Self {
+        Self::new(MetaErrorKind::Usage, step)
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
 /// The metadata store.
 ///
 /// Reads see every batch whose commit was answered before the read began (linearisable per key;
@@ -244,10 +326,11 @@ pub trait MetaStore: Send + Sync + 'static {
     /// One row.
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Row>, MetaError>;
 
-    /// Several rows of one shard, in the order of `keys`.
+    /// Several rows of one shard, in the order of `keys`; at most [`Batch::ROWS_MAX`].
     async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Row>>, MetaError>;
 
-    /// Up to `limit` rows of the range, ascending, or descending from its end.
+    /// Up to `limit` rows of the range, ascending, or descending from its end. Fewer than `limit`
+    /// means that there are no more.
     async fn scan(
         &self,
         table: Table,
@@ -262,4 +345,10 @@ pub trait MetaStore: Send + Sync + 'static {
 
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<(), MetaError>;
+
+    /// Ends the store in good order: batches already given are finished, later calls answer
+    /// `Unavailable`. Dropping a store without this loses nothing either.
+    async fn close(&self) -> Result<(), MetaError> {
+        Ok(())
+    }
 }

@@ -103,16 +103,15 @@ impl Authenticator {
     async fn by_key(&self, bearer: &str, now: Nanos) -> Result<Principal, AuthError> {
         let lookup = lookup_hash(bearer);
         let cache = self.catalog.key_cache();
-        let key = match cache.by_lookup(&lookup, now) {
-            Some(key) => key,
-            None => {
-                let row = self
-                    .catalog
-                    .read::<KeyByLookup>(&KeyByLookup::key_of(&lookup))
-                    .await?
-                    .ok_or(AuthErrorKind::Unknown)?;
-                self.key(&row.record.id, now).await?
-            }
+        let key = if let Some(key) = cache.by_lookup(&lookup, now) {
+            key
+        } else {
+            let row = self
+                .catalog
+                .read::<KeyByLookup>(&KeyByLookup::key_of(&lookup))
+                .await?
+                .ok_or(AuthErrorKind::Unknown)?;
+            self.key(&row.record.id, now).await?
         };
         if !key.verifier.accepts(bearer) {
             return Err(AuthErrorKind::Unknown.into());

@@ -87,15 +87,14 @@ pub async fn first_start(
         Some(start) => catalog.org(&start.org).await?,
         None => catalog.org_by_slug(slug).await?,
     };
-    let org = match org {
-        Some(org) => org,
-        None => {
-            let new = NewOrg {
-                slug: slug.clone(),
-                name: None,
-            };
-            catalog.create_org(new, &actor).await?
-        }
+    let org = if let Some(org) = org {
+        org
+    } else {
+        let new = NewOrg {
+            slug: slug.clone(),
+            name: None,
+        };
+        catalog.create_org(new, &actor).await?
     };
     if let Some(start) = &before {
         let key = ApiKey::key_of(&start.org, &start.key);
