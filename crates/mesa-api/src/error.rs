@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// A stable, machine-readable reason for a refusal. Clients may branch on it; a code's
-        /// meaning never changes and new codes may appear.
+        /// meaning never changes. An answer may carry a narrower code in place of one of these
+        /// (`REPO_NOT_FOUND` for `NOT_FOUND`): the HTTP status tells the class.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -40,6 +41,8 @@ macro_rules! codes {
 codes! {
     /// The request is malformed: a wrong name, number, body or query value.
     BadRequest = "BAD_REQUEST",
+    /// The request is right, and this server version does not offer what it asks for.
+    NotSupported = "NOT_SUPPORTED",
     /// There is no credential, or it is not a valid one.
     Unauthorized = "UNAUTHORIZED",
     /// The key or token was valid until it expired.
@@ -101,7 +104,7 @@ pub struct ErrorEnvelope {
 /// The inner part of the envelope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// An [`ErrorCode`]; a text, since a newer server may know more of them.
+    /// An [`ErrorCode`] or a narrower one.
     pub code: String,
     /// A sentence for people. Never holds a secret.
     pub message: String,

@@ -1,7 +1,11 @@
 //! What happens around every request: id, log, metrics, panics, and the error envelope.
 
 pub mod accept;
+pub mod caller;
+pub mod cursor;
 pub mod extract;
+pub mod peer;
+pub mod rate;
 pub mod request_id;
 
 use std::{panic::AssertUnwindSafe, time::Instant};
@@ -17,6 +21,8 @@ use tracing::Instrument;
 
 use crate::{error::ApiError, state::App};
 
+pub use caller::Caller;
+pub use peer::Peer;
 pub use request_id::RequestId;
 
 /// Paths of the mount protocol's service begin with this; their failures are gRPC statuses, not
@@ -75,7 +81,7 @@ fn enveloped(response: Response, id: &RequestId) -> Response {
             cause.push_str(&error.to_string());
             next = error.source();
         }
-        tracing::error!(code = %error.code(), "{}{cause}", error.message());
+        tracing::error!(code = error.wire_code(), "{}{cause}", error.message());
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::TRANSFER_ENCODING);

@@ -5,12 +5,13 @@ use std::{error::Error as StdError, sync::Arc};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use mesa_api::{ErrorBody, ErrorCode, ErrorEnvelope};
+use mesa_repo::{AuthError, AuthErrorKind, ErrorKind};
 use serde_json::{Map, Value};
 
 /// The HTTP status of a code.
 pub fn status_of(code: ErrorCode) -> StatusCode {
     match code {
-        ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+        ErrorCode::BadRequest | ErrorCode::NotSupported => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthorized | ErrorCode::CredentialExpired | ErrorCode::CredentialRevoked => {
             StatusCode::UNAUTHORIZED
         }
@@ -55,6 +56,55 @@ fn code_of(status: StatusCode) -> ErrorCode {
     }
 }
 
+/// The code of a failed catalog call.
+fn code_of_catalog(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::NotFound => ErrorCode::NotFound,
+        ErrorKind::Exists => ErrorCode::AlreadyExists,
+        ErrorKind::Invalid => ErrorCode::BadRequest,
+        ErrorKind::Conflict => ErrorCode::Conflict,
+        ErrorKind::Forbidden => ErrorCode::Forbidden,
+        ErrorKind::Unavailable => ErrorCode::Unavailable,
+        ErrorKind::Full => ErrorCode::StorageFull,
+        _ => ErrorCode::InternalError,
+    }
+}
+
+/// The code of a refused credential.
+fn code_of_auth(kind: AuthErrorKind) -> ErrorCode {
+    match kind {
+        AuthErrorKind::Expired => ErrorCode::CredentialExpired,
+        AuthErrorKind::Revoked => ErrorCode::CredentialRevoked,
+        AuthErrorKind::Forbidden => ErrorCode::Forbidden,
+        AuthErrorKind::Unavailable => ErrorCode::Unavailable,
+        _ => ErrorCode::Unauthorized,
+    }
+}
+
+impl From<mesa_repo::Error> for ApiError {
+    fn from(error: mesa_repo::Error) -> Self {
+        let code = code_of_catalog(error.kind);
+        let made = Self::new(code, error.message.clone()).narrowed(error.code);
+        if status_of(code).is_server_error() {
+            made.caused_by(error)
+        } else {
+            made
+        }
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        let code = code_of_auth(error.kind);
+        let made = Self::new(code, error.message.clone()).narrowed(error.code());
+        if status_of(code).is_server_error() {
+            made.caused_by(error)
+        } else {
+            made
+        }
+    }
+}
+
 /// A refusal on its way to the client.
 ///
 /// As a [`Response`] it has no body yet: [`crate::edge`] writes the envelope, since only it knows
@@ -65,6 +115,8 @@ pub struct ApiError(Box<Parts>);
 #[derive(Debug, Clone)]
 struct Parts {
     code: ErrorCode,
+    /// A narrower code for the wire.
+    wire: Option<&'static str>,
     message: String,
     details: Option<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -76,6 +128,7 @@ impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             code,
+            wire: None,
             message: message.into(),
             details: None,
             headers: Vec::new(),
@@ -105,6 +158,13 @@ impl ApiError {
         self
     }
 
+    /// Replaces the code on the wire by a narrower one; the status stays.
+    #[must_use]
+    pub fn narrowed(mut self, code: &'static str) -> Self {
+        self.0.wire = Some(code);
+        self
+    }
+
     /// Adds a fact for programs.
     #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -126,7 +186,12 @@ impl ApiError {
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// The code.
+    /// The code on the wire.
+    pub fn wire_code(&self) -> &'static str {
+        self.0.wire.unwrap_or(self.0.code.as_str())
+    }
+
+    /// The code that decides the status.
     pub fn code(&self) -> ErrorCode {
         self.0.code
     }
@@ -160,7 +225,7 @@ impl ApiError {
         let failure = status_of(self.0.code).is_server_error();
         ErrorEnvelope {
             error: ErrorBody {
-                code: self.0.code.to_string(),
+                code: self.wire_code().to_owned(),
                 message: self.0.message.clone(),
                 details: self.0.details.clone(),
                 trace_id: failure.then(|| trace_id.to_owned()),
@@ -210,6 +275,37 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(status_of(ApiError::of_status(status).code()), status);
+        }
+    }
+
+    #[test]
+    fn every_catalog_kind_has_its_answer() {
+        let expected = [
+            (ErrorKind::NotFound, 404),
+            (ErrorKind::Exists, 409),
+            (ErrorKind::Invalid, 400),
+            (ErrorKind::Conflict, 409),
+            (ErrorKind::Forbidden, 403),
+            (ErrorKind::Unavailable, 503),
+            (ErrorKind::Full, 507),
+            (ErrorKind::Corrupt, 500),
+        ];
+        for (kind, status) in expected {
+            assert_eq!(status_of(code_of_catalog(kind)), status, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn every_refused_credential_has_its_answer() {
+        for kind in AuthErrorKind::ALL {
+            let error = ApiError::from(AuthError::from(kind));
+            assert_eq!(error.wire_code(), kind.code());
+            let status = match kind {
+                AuthErrorKind::Forbidden => 403,
+                AuthErrorKind::Unavailable => 503,
+                _ => 401,
+            };
+            assert_eq!(status_of(error.code()), status, "{kind:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! This is the only crate that knows HTTP status codes; [`error`] is their table. Handlers are one
 //! file per resource under [`routes`].
 
+pub mod data_dir;
 pub mod edge;
 pub mod error;
 pub mod listener;

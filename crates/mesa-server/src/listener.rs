@@ -4,11 +4,12 @@ pub mod tls;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, body::Body};
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -18,7 +19,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::state::App;
+use tower::ServiceExt;
+
+use crate::{edge::Peer, state::App};
 
 /// A client must send a request's head, and end a TLS handshake, within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -50,8 +53,8 @@ pub async fn serve(
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(e) => {
                 // Out of descriptors, or a client that is already gone: both pass.
                 tracing::warn!("cannot accept a connection: {e}");
@@ -63,7 +66,7 @@ pub async fn serve(
         connections.spawn(async move {
             let _slot = slot;
             let _open = app.metrics().connections_open.hold();
-            if let Err(e) = connection(stream, tls, router, stop).await {
+            if let Err(e) = connection(stream, Peer(peer), tls, router, stop).await {
                 tracing::debug!("connection ended: {e}");
             }
         });
@@ -74,21 +77,27 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(
     stream: TcpStream,
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     router: Router,
     stop: CancellationToken,
 ) -> Result<(), BoxError> {
     stream.set_nodelay(true)?;
     match tls {
-        None => http(stream, router, stop).await,
+        None => http(stream, peer, router, stop).await,
         Some(acceptor) => {
             let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-            http(handshake.await??, router, stop).await
+            http(handshake.await??, peer, router, stop).await
         }
     }
 }
 
-async fn http<S>(stream: S, router: Router, stop: CancellationToken) -> Result<(), BoxError>
+async fn http<S>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    stop: CancellationToken,
+) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -106,7 +115,11 @@ where
         .max_header_list_size(HEADERS_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {

@@ -1,23 +1,55 @@
 //! The router: one file per resource.
 
+pub mod api_keys;
+pub mod bookmarks;
 pub mod health;
+pub mod later;
 pub mod metrics;
+pub mod orgs;
+pub mod repo_tags;
+pub mod repos;
+pub mod whoami;
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router, middleware,
+    routing::{delete, get, patch, post},
+};
 
-use crate::{edge, state::App};
+use self::later::not_offered;
+use crate::{edge, error::ApiError, state::App};
 
-/// Every route of the server, inside the edge.
+/// Every route of the server, inside the edge. A fixed segment wins over a parameter, so that
+/// `/{org}/repos` is never a repo.
 pub fn router(app: App) -> Router {
+    let repo = get(repos::get).patch(repos::update).delete(repos::delete);
+    let bookmarks = get(bookmarks::list).post(not_offered);
+    let bookmark = get(bookmarks::get).patch(not_offered).delete(not_offered);
     Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page))
-        .fallback(not_found)
+        .route("/v1/whoami", get(whoami::whoami))
+        .route("/v1/admin/orgs", post(orgs::create))
+        .route("/v1/{org}", get(orgs::get))
+        .route(
+            "/v1/{org}/api-keys",
+            get(api_keys::list).post(api_keys::create),
+        )
+        .route(
+            "/v1/{org}/api-keys/{id}",
+            delete(api_keys::revoke).patch(api_keys::update),
+        )
+        .route("/v1/{org}/repos", get(repos::list).post(repos::create))
+        .route("/v1/{org}/repos/tags", patch(repo_tags::update))
+        .route("/v1/{org}/{repo}", repo)
+        .route("/v1/{org}/{repo}/bookmarks", bookmarks)
+        .route("/v1/{org}/{repo}/bookmarks/{bookmark}", bookmark)
+        .merge(later::router())
+        .fallback(no_route)
         .layer(middleware::from_fn_with_state(app.clone(), edge::around))
         .with_state(app)
 }
 
-async fn not_found() -> crate::error::ApiError {
-    crate::error::ApiError::of_status(http::StatusCode::NOT_FOUND)
+async fn no_route() -> ApiError {
+    ApiError::of_status(http::StatusCode::NOT_FOUND)
 }

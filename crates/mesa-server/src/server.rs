@@ -1,12 +1,26 @@
 //! Starting and stopping.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use mesa_meta::{MetaStore, SqliteOptions, SqliteStore};
+use mesa_repo::{Catalog, Secret, ServerKey, auth::ServerKeyError, bootstrap};
+use mesa_types::{
+    random::SystemRandom,
+    time::{Clock, SystemClock},
+};
 
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ServerOptions,
+    data_dir::{DataDir, DataDirError},
     listener::{self, tls},
     routes,
     state::App,
@@ -17,17 +31,20 @@ use crate::{
 #[non_exhaustive]
 pub enum StartError {
     /// The data directory cannot be used.
-    #[error("cannot use the data directory {}", path.display())]
-    DataDir {
-        /// The directory or a file in it.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// Another server runs on the data directory.
-    #[error("another server uses the data directory {}", .0.display())]
-    InUse(PathBuf),
+    #[error("the data directory cannot be used")]
+    DataDir(#[from] DataDirError),
+    /// The server key cannot be used.
+    #[error("the server key cannot be used")]
+    ServerKey(#[from] ServerKeyError),
+    /// The metadata store cannot be opened.
+    #[error("the metadata store cannot be opened")]
+    Meta(#[from] mesa_meta::sqlite::OpenError),
+    /// The task that opens the stores died.
+    #[error("opening the stores broke off")]
+    Opening(#[from] tokio::task::JoinError),
+    /// The first start could not be completed; the next start goes on with it.
+    #[error("the first org and key could not be made")]
+    FirstStart(#[source] mesa_repo::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {addr}")]
     Listen {
@@ -50,9 +67,24 @@ impl Server {
     /// Opens the data directory (completing the first start if it was interrupted) and listens.
     /// When this returns the server answers.
     pub async fn start(options: ServerOptions) -> Result<RunningServer, StartError> {
+        Self::start_with_clock(options, Arc::new(SystemClock)).await
+    }
+
+    /// The same with another clock, for tests of what expires.
+    pub async fn start_with_clock(
+        options: ServerOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<RunningServer, StartError> {
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+        let data = DataDir::open(&options.data_dir)?;
+        let server_key = ServerKey::load_or_create(&data.server_key(), &SystemRandom)?;
+        let meta_dir = data.path().to_owned();
+        let opening = move || SqliteStore::open(&meta_dir, &SqliteOptions::default());
+        let meta: Arc<dyn MetaStore> = Arc::new(tokio::task::spawn_blocking(opening).await??);
+        let catalog = Catalog::new(meta, clock, Arc::new(SystemRandom), server_key);
+        let new_admin_key = first_start(&catalog, &data, &options).await?;
         let stop = CancellationToken::new();
-        let app = App::new(options.limits, stop.clone());
+        let app = App::new(options.limits, catalog, stop.clone());
         let listen_error = |source| StartError::Listen {
             addr: options.listen,
             source,
@@ -89,12 +121,35 @@ impl Server {
             accepting,
             connections,
             grace: options.shutdown_grace,
+            new_admin_key,
+            admin_key_path: data.admin_key(),
+            app,
         })
     }
 }
 
+/// Makes the first org and its admin key, unless that was done. Interrupted at any point, the next
+/// start revokes what key there is and makes another, so that exactly one works.
+async fn first_start(
+    catalog: &Catalog,
+    data: &DataDir,
+    options: &ServerOptions,
+) -> Result<Option<Secret>, StartError> {
+    let made = bootstrap::first_start(catalog, &options.bootstrap_org, None)
+        .await
+        .map_err(StartError::FirstStart)?;
+    let Some(made) = made else {
+        return Ok(None);
+    };
+    data.write_admin_key(made.admin.secret.expose())?;
+    bootstrap::complete(catalog)
+        .await
+        .map_err(StartError::FirstStart)?;
+    tracing::info!(org = %made.org.slug, key = %made.admin.key.id, "first start: org and key made");
+    Ok(Some(made.admin.secret))
+}
+
 /// A server that answers until [`RunningServer::shutdown`].
-#[derive(Debug)]
 pub struct RunningServer {
     addr: SocketAddr,
     public_url: String,
@@ -102,9 +157,30 @@ pub struct RunningServer {
     accepting: tokio::task::JoinHandle<()>,
     connections: TaskTracker,
     grace: Duration,
+    new_admin_key: Option<Secret>,
+    admin_key_path: PathBuf,
+    app: App,
+}
+
+impl std::fmt::Debug for RunningServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningServer")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RunningServer {
+    /// The operator's key, if this start made it: to be shown once.
+    pub fn new_admin_key(&self) -> Option<&Secret> {
+        self.new_admin_key.as_ref()
+    }
+
+    /// The file with the operator's key.
+    pub fn admin_key_path(&self) -> &Path {
+        &self.admin_key_path
+    }
+
     /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -126,6 +202,9 @@ impl RunningServer {
             .is_err()
         {
             tracing::warn!(open = self.connections.len(), "connections cut off");
+        }
+        if let Err(error) = self.app.catalog().meta().close().await {
+            tracing::warn!("closing the metadata store: {error}");
         }
         tracing::info!("stopped");
     }

@@ -1,12 +1,11 @@
 //! Reading requests: path, query and body, with refusals in our own words.
 
-use std::sync::Arc;
-
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::{header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use mesa_api::{ErrorCode, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, page};
+use mesa_api::{ErrorCode, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
+use mesa_repo::PageRequest;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{error::ApiError, state::App};
@@ -88,6 +87,10 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
                 ));
             }
         };
+        // A list would be read as an object's values in order.
+        if raw.trim_ascii_start().first() != Some(&b'{') {
+            return Err(ApiError::bad_request("the body must be a JSON object"));
+        }
         let value = serde_json::from_slice(&raw)
             .map_err(|e| ApiError::bad_request(format!("the body is wrong: {e}")))?;
         Ok(Self { value, raw })
@@ -96,41 +99,30 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
 
 /// `limit` and `cursor` of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// Most items to answer with, 1..=100.
-    pub limit: usize,
-    /// The place after which to go on.
-    pub after: Option<Arc<[u8]>>,
-}
+pub struct Paging(pub PageRequest);
 
 #[derive(Deserialize)]
-struct RawPage {
+struct RawPaging {
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-impl FromRequestParts<App> for Page {
+impl FromRequestParts<App> for Paging {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let UrlQuery(raw) = UrlQuery::<RawPage>::from_request_parts(parts, app).await?;
-        let limit = match raw.limit.as_deref() {
-            None | Some("") => PAGE_LIMIT_DEFAULT,
-            Some(text) => text
+        let UrlQuery(raw) = UrlQuery::<RawPaging>::from_request_parts(parts, app).await?;
+        let limit = match raw.limit.as_deref().unwrap_or_default() {
+            "" => PAGE_LIMIT_DEFAULT,
+            text => text
                 .parse()
                 .ok()
                 .filter(|n| (1..=PAGE_LIMIT_MAX).contains(n))
                 .ok_or_else(|| ApiError::bad_request("limit must be a number from 1 to 100"))?,
         };
-        let after = match raw.cursor.as_deref() {
-            None | Some("") => None,
-            Some(text) => Some(page::decode_cursor(text).ok_or_else(wrong_cursor)?.into()),
-        };
-        Ok(Self { limit, after })
+        Ok(Self(PageRequest {
+            limit: Some(limit),
+            cursor: raw.cursor.filter(|text| !text.is_empty()),
+        }))
     }
-}
-
-/// The refusal of a cursor this server did not write for this list.
-pub fn wrong_cursor() -> ApiError {
-    ApiError::bad_request("the cursor is not one of this list's")
 }
