@@ -67,7 +67,7 @@ impl Tree {
 
     /// What to load next so that the node at `path` is in memory, with its listing if it is a
     /// directory and `listing` is set.
-    pub fn needs_path(&mut self, path: &[u8], listing: bool) -> Option<Need> {
+    pub fn needs_path(&self, path: &[u8], listing: bool) -> Option<Need> {
         match self.walk(path) {
             Walk::Unloaded(dir) => self.for_listing(dir),
             Walk::Found(id) if listing => self.for_listing(id),
@@ -94,7 +94,7 @@ impl Tree {
         self.for_node(id, hint).or_else(|| self.for_listing(id))
     }
 
-    fn for_listing(&mut self, id: FileId) -> Option<Need> {
+    fn for_listing(&self, id: FileId) -> Option<Need> {
         let dir = self.dir(id)?;
         let sealed = dir.sealed.as_ref()?;
         if dir.children.is_some() {
@@ -128,7 +128,7 @@ impl Tree {
     }
 
     /// All names of a hard-linked node have to be known before the node changes.
-    fn for_linked(&mut self, id: FileId) -> Option<Need> {
+    fn for_linked(&self, id: FileId) -> Option<Need> {
         let node = self.nodes.get(&id)?;
         if !node.is_linked() || node.names.len() >= node.attr.nlink as usize {
             return None;
@@ -140,7 +140,7 @@ impl Tree {
     }
 
     /// Directories in memory whose listing is not, of those that `wanted` lets through.
-    fn any_unloaded(&mut self, wanted: impl Fn(&Node) -> bool) -> Option<Need> {
+    fn any_unloaded(&self, wanted: impl Fn(&Node) -> bool) -> Option<Need> {
         let unloaded = |node: &Node| {
             let dir = node.dir.as_ref()?;
             let sealed = dir.sealed.as_ref()?;

@@ -1,0 +1,276 @@
+//! Who may decide: one session alone, or the server for all.
+
+use std::collections::BTreeSet;
+
+use mesa_proto::v1::{self, server_message::Kind};
+use mesa_types::{Nanos, SessionId};
+
+use super::turn::Turn;
+use crate::error::{HeadError, HeadErrorKind, Result};
+
+/// State of the right to write.
+#[derive(Debug, Default)]
+pub(crate) struct Lease {
+    /// The holder of the exclusive lease.
+    pub exclusive: Option<Exclusive>,
+    /// Sessions in shared mode.
+    pub shared: BTreeSet<SessionId>,
+    /// Sessions that asked while somebody else holds the exclusive lease.
+    pub waiting: BTreeSet<SessionId>,
+}
+
+/// An exclusive lease.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    pub session: SessionId,
+    pub lease: u64,
+    /// Wanted back by then.
+    pub recalled: Option<Nanos>,
+}
+
+impl Lease {
+    /// Whether `session` holds the exclusive lease with this number.
+    pub fn is_exclusive(&self, session: &SessionId, lease: u64) -> bool {
+        self.exclusive
+            .as_ref()
+            .is_some_and(|e| e.session == *session && e.lease == lease)
+    }
+
+    /// Whether `session` may write at all now.
+    pub fn holds(&self, session: &SessionId) -> bool {
+        self.shared.contains(session)
+            || self
+                .exclusive
+                .as_ref()
+                .is_some_and(|e| e.session == *session)
+    }
+}
+
+impl Turn<'_> {
+    /// A session asks to write.
+    pub fn lease_wanted(&mut self, id: &SessionId) {
+        let holder = self
+            .state
+            .lease
+            .exclusive
+            .as_ref()
+            .map(|e| (e.session.clone(), e.lease));
+        match holder {
+            Some((session, lease)) if session == *id => self.send_grant(id, lease, true),
+            Some((session, _)) => {
+                self.state.lease.waiting.insert(id.clone());
+                self.recall(&session);
+            }
+            None if self.state.lease.shared.is_empty() => self.grant_exclusive(id),
+            None => {
+                self.state.lease.shared.insert(id.clone());
+                self.send_grant(id, 0, false);
+            }
+        }
+    }
+
+    /// A session gives its right back.
+    pub fn lease_returned(&mut self, id: &SessionId, returned: &v1::LeaseReturn) {
+        if self.state.lease.is_exclusive(id, returned.lease) {
+            self.state.lease.exclusive = None;
+            if !returned.idle && !self.state.lease.waiting.is_empty() {
+                self.state.lease.waiting.insert(id.clone());
+            }
+            self.drop_exclusive_row();
+            self.grant_waiting();
+        } else if returned.idle && self.state.lease.shared.remove(id) {
+            self.upgrade_last();
+        }
+    }
+
+    /// A session is gone, fenced or closed: whatever it held is free.
+    pub fn lease_freed(&mut self, id: &SessionId) {
+        self.state.lease.waiting.remove(id);
+        if self
+            .state
+            .lease
+            .exclusive
+            .as_ref()
+            .is_some_and(|e| e.session == *id)
+        {
+            self.state.lease.exclusive = None;
+            self.drop_exclusive_row();
+            self.grant_waiting();
+        } else if self.state.lease.shared.remove(id) {
+            self.upgrade_last();
+        }
+    }
+
+    /// A session lost its stream: it decides nothing in shared mode; an exclusive lease stays.
+    pub fn lease_detached(&mut self, id: &SessionId) {
+        self.state.lease.waiting.remove(id);
+        if self.state.lease.shared.remove(id) {
+            self.upgrade_last();
+        }
+    }
+
+    /// The holder made progress or came back: it gets more time.
+    pub fn extend_recall(&mut self, id: &SessionId) {
+        let deadline = Nanos(self.now.0 + self.head.config.recall.0);
+        if let Some(held) = self.state.lease.exclusive.as_mut()
+            && held.session == *id
+            && held.recalled.is_some()
+        {
+            held.recalled = Some(deadline);
+        }
+    }
+
+    /// Tells a holder that comes back that its lease is wanted.
+    pub fn repeat_recall(&mut self, id: &SessionId) {
+        let Some(held) = self.state.lease.exclusive.as_ref() else {
+            return;
+        };
+        if held.session == *id && held.recalled.is_some() {
+            let lease = held.lease;
+            self.extend_recall(id);
+            self.send_recall(id, lease);
+        }
+    }
+
+    /// Fences a holder that did not give its lease back in time.
+    pub fn check_recall(&mut self) {
+        let Some(held) = self.state.lease.exclusive.as_ref() else {
+            return;
+        };
+        if held.recalled.is_some_and(|deadline| deadline <= self.now) {
+            let id = held.session.clone();
+            self.fence(&id, "unresponsive", "the lease was not given back in time");
+        }
+    }
+
+    /// Ends a session's right to go on in this head. Its unacknowledged work goes to a recovery
+    /// change when it resumes.
+    pub fn fence(&mut self, id: &SessionId, reason: &'static str, message: &str) {
+        self.state.row.epoch += 1;
+        self.touch_head();
+        if let Some(session) = self.state.sessions.get_mut(id) {
+            session.row.fenced = reason.to_owned();
+            session.parked.clear();
+        }
+        self.touch_session(id);
+        tracing::warn!(session = %id, head = %self.head.id, reason, "session fenced");
+        let fenced = v1::Fenced {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            lost: None,
+        };
+        self.send(id, Kind::Fenced(fenced));
+        self.end_stream(
+            id,
+            HeadError::new(HeadErrorKind::Conflict, "FENCED", message.to_owned()),
+        );
+        self.lease_freed(id);
+    }
+
+    /// Applies parked appends of sessions that may write now.
+    pub async fn run_parked(&mut self) -> Result<()> {
+        loop {
+            let ready = self.state.sessions.iter().find_map(|(id, session)| {
+                let ready = !session.parked.is_empty() && self.state.lease.holds(id);
+                ready.then(|| id.clone())
+            });
+            let Some(id) = ready else { return Ok(()) };
+            let next = self
+                .state
+                .sessions
+                .get_mut(&id)
+                .and_then(|s| s.parked.pop_front());
+            if let Some((append, access)) = next {
+                self.append(&id, append, &access).await?;
+            }
+        }
+    }
+
+    fn recall(&mut self, holder: &SessionId) {
+        let config = &self.head.config;
+        let session = self.state.sessions.get(holder);
+        let attached = session.is_some_and(|s| s.subscriber.is_some());
+        let deadline = if attached {
+            self.now.0 + config.recall.0
+        } else {
+            session.map_or(self.now.0, |s| s.detached.0) + config.lease_ttl.0
+        };
+        let Some(held) = self.state.lease.exclusive.as_mut() else {
+            return;
+        };
+        if held.recalled.is_none() {
+            held.recalled = Some(Nanos(deadline));
+            let lease = held.lease;
+            if attached {
+                self.send_recall(holder, lease);
+            }
+        }
+    }
+
+    fn send_recall(&mut self, id: &SessionId, lease: u64) {
+        let deadline_ms = u32::try_from(self.head.config.recall.millis()).unwrap_or(u32::MAX);
+        self.send(
+            id,
+            Kind::LeaseRecall(v1::LeaseRecall { lease, deadline_ms }),
+        );
+    }
+
+    fn send_grant(&mut self, id: &SessionId, lease: u64, exclusive: bool) {
+        let head_seq = self.state.row.seq;
+        self.send(
+            id,
+            Kind::LeaseGrant(v1::LeaseGrant {
+                lease,
+                exclusive,
+                head_seq,
+            }),
+        );
+    }
+
+    fn grant_exclusive(&mut self, id: &SessionId) {
+        self.state.row.lease += 1;
+        self.state.row.lease_session = id.as_str().to_owned();
+        self.touch_head();
+        let lease = self.state.row.lease;
+        self.state.lease.exclusive = Some(Exclusive {
+            session: id.clone(),
+            lease,
+            recalled: None,
+        });
+        self.send_grant(id, lease, true);
+    }
+
+    fn drop_exclusive_row(&mut self) {
+        self.state.row.lease_session.clear();
+        self.touch_head();
+    }
+
+    /// Nobody holds the exclusive lease: those who wait get theirs.
+    fn grant_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.state.lease.waiting);
+        let attached = |id: &SessionId| {
+            let session = self.state.sessions.get(id);
+            session.is_some_and(|s| s.subscriber.is_some() && s.row.fenced.is_empty())
+        };
+        let waiting: Vec<_> = waiting.into_iter().filter(attached).collect();
+        match waiting.as_slice() {
+            [] => {}
+            [only] => self.grant_exclusive(only),
+            several => {
+                for id in several {
+                    self.state.lease.shared.insert(id.clone());
+                    self.send_grant(id, 0, false);
+                }
+            }
+        }
+    }
+
+    /// One session is left in shared mode: it decides alone again.
+    fn upgrade_last(&mut self) {
+        if self.state.lease.shared.len() == 1
+            && let Some(last) = self.state.lease.shared.pop_first()
+        {
+            self.grant_exclusive(&last);
+        }
+    }
+}

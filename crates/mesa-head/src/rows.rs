@@ -1,0 +1,229 @@
+//! Rows of the live layer.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `heads` | `org, "h", head` | [`HeadRow`] |
+//! | `heads` | `org, "p", repo, bookmark` | id of the pending head of the bookmark |
+//! | `sessions` | `org, session` | [`SessionRow`] |
+//! | `oplog` | `org, head, first_seq (u64)` | [`v1::LogEntry`] |
+//! | `git_map` | `org, content id (32)` | blob oid (20 bytes) |
+//!
+//! Values are a version byte (1) and an encoded protobuf message; fields are only ever added.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use mesa_meta::{Key, KeyBuf};
+use mesa_proto::v1;
+use mesa_types::{BookmarkName, HeadId, ObjectId, OrgId, RepoId, SessionId};
+use prost::Message;
+
+use crate::error::{HeadError, Result};
+
+const VERSION: u8 = 1;
+
+/// State of a head; its version fences servers that lost it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HeadRow {
+    /// The repo's id.
+    #[prost(string, tag = "1")]
+    pub repo: String,
+    /// The change, 16 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub change: Bytes,
+    /// Counts takeovers and fences.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// Sequence of the last operation.
+    #[prost(uint64, tag = "4")]
+    pub seq: u64,
+    /// Everything up to here is in `base`.
+    #[prost(uint64, tag = "5")]
+    pub sealed_seq: u64,
+    /// Snapshot root object; empty = the empty tree.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub base: Bytes,
+    /// Oids of the parents of the change's commits.
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub parent_commits: Vec<Bytes>,
+    /// Generation of the change's commits.
+    #[prost(uint64, tag = "8")]
+    pub generation: u64,
+    /// Hidden: the change is created by the first operation.
+    #[prost(message, optional, tag = "9")]
+    pub pending: Option<Pending>,
+    /// Session with the exclusive lease; empty = none.
+    #[prost(string, tag = "10")]
+    pub lease_session: String,
+    /// Number of the newest lease given.
+    #[prost(uint64, tag = "11")]
+    pub lease: u64,
+    /// `Root::snap` of the newest commit; empty = no commit yet.
+    #[prost(bytes = "bytes", tag = "12")]
+    pub commit_snap: Bytes,
+    /// The newest commit of the change; empty = none.
+    #[prost(bytes = "bytes", tag = "13")]
+    pub commit: Bytes,
+    /// When it was created.
+    #[prost(sint64, tag = "14")]
+    pub created_ns: i64,
+    /// A recovery head: file ids of this session are valid here.
+    #[prost(string, tag = "15")]
+    pub adopts: String,
+}
+
+/// A change that does not exist yet.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Pending {
+    /// Its parent change, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub parent: Bytes,
+    /// The bookmark that will move to it; empty = none.
+    #[prost(string, tag = "2")]
+    pub bookmark: String,
+}
+
+/// A session.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SessionRow {
+    /// The head's id.
+    #[prost(string, tag = "1")]
+    pub head: String,
+    /// The repo's id.
+    #[prost(string, tag = "2")]
+    pub repo: String,
+    /// The key that opened it.
+    #[prost(string, tag = "3")]
+    pub key: String,
+    /// Operations up to here are in the head.
+    #[prost(uint64, tag = "4")]
+    pub acked_client_seq: u64,
+    /// BLAKE3 of the resume token known to be kept by the client.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub token: Bytes,
+    /// BLAKE3 of the token given last, until the client has proved that it kept it.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub next_token: Bytes,
+    /// File ids granted.
+    #[prost(message, repeated, tag = "7")]
+    pub ranges: Vec<IdSpan>,
+    /// File ids of them that were used.
+    #[prost(message, repeated, tag = "8")]
+    pub used: Vec<IdSpan>,
+    /// When it was opened.
+    #[prost(sint64, tag = "9")]
+    pub created_ns: i64,
+    /// When it was last attached.
+    #[prost(sint64, tag = "10")]
+    pub seen_ns: i64,
+    /// Why it was fenced; empty = it was not.
+    #[prost(string, tag = "11")]
+    pub fenced: String,
+    /// Recovery changes made for it.
+    #[prost(uint32, tag = "12")]
+    pub recoveries: u32,
+    /// Client program.
+    #[prost(string, tag = "13")]
+    pub client: String,
+    /// Host name.
+    #[prost(string, tag = "14")]
+    pub host: String,
+    /// Cannot write.
+    #[prost(bool, tag = "15")]
+    pub read_only: bool,
+    /// The bookmark it follows; empty = none.
+    #[prost(string, tag = "16")]
+    pub bookmark: String,
+}
+
+/// Consecutive file ids.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct IdSpan {
+    /// The first.
+    #[prost(fixed64, tag = "1")]
+    pub first: u64,
+    /// How many.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+}
+
+/// Encodes a row's value.
+pub fn encode<M: Message>(message: &M) -> Bytes {
+    let mut out = BytesMut::with_capacity(1 + message.encoded_len());
+    out.put_u8(VERSION);
+    out.put(message.encode_to_vec().as_slice());
+    out.freeze()
+}
+
+/// Decodes a row's value.
+pub fn decode<M: Message + Default>(value: &Bytes) -> Result<M> {
+    match value.first() {
+        Some(&VERSION) => M::decode(value.slice(1..))
+            .map_err(|e| HeadError::corrupt("a stored row of a head is damaged").with_source(e)),
+        _ => Err(HeadError::corrupt(
+            "a stored row of a head has an unknown version",
+        )),
+    }
+}
+
+/// Key of a head.
+pub fn head_key(org: &OrgId, head: &HeadId) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("h")
+        .text(head.as_str())
+        .into()
+}
+
+/// Key of the pending head of a bookmark.
+pub fn pending_key(org: &OrgId, repo: &RepoId, bookmark: &BookmarkName) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("p")
+        .text(repo.as_str())
+        .text(bookmark.as_str())
+        .into()
+}
+
+/// Key of a session.
+pub fn session_key(org: &OrgId, session: &SessionId) -> Key {
+    KeyBuf::new(org.as_str()).text(session.as_str()).into()
+}
+
+/// Key of the log row whose first operation is `seq`.
+pub fn log_key(org: &OrgId, head: &HeadId, seq: u64) -> Key {
+    KeyBuf::new(org.as_str())
+        .text(head.as_str())
+        .u64(seq)
+        .into()
+}
+
+/// What every log row of a head begins with.
+pub fn log_prefix(org: &OrgId, head: &HeadId) -> Key {
+    KeyBuf::new(org.as_str()).text(head.as_str()).into()
+}
+
+/// Key of the git oid of a content.
+pub fn git_key(org: &OrgId, content: ObjectId) -> Key {
+    KeyBuf::new(org.as_str()).fixed(&content.0).into()
+}
+
+/// Decodes a log row.
+pub fn log_entry(value: &Bytes) -> Result<v1::LogEntry> {
+    decode(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_carry_a_version() {
+        let row = HeadRow {
+            seq: 7,
+            ..HeadRow::default()
+        };
+        let value = encode(&row);
+        assert_eq!(value[0], 1);
+        assert_eq!(decode::<HeadRow>(&value).unwrap(), row);
+        for bad in [&b""[..], b"\x02", b"\x01\xff"] {
+            assert!(decode::<HeadRow>(&Bytes::copy_from_slice(bad)).is_err());
+        }
+    }
+}
