@@ -181,13 +181,12 @@ impl Heads {
         let id: SessionId = session.parse().map_err(|_| HeadError::no_session())?;
         let key = (caller.org.clone(), id.clone());
         let known = self.inner.sessions.lock().get(&key).cloned();
-        let (head, repo) = match known {
-            Some(known) => known,
-            None => {
-                let found = self.find_session(&caller.org, &id).await?;
-                self.remember_session(&caller.org, &id, &found.0, &found.1);
-                found
-            }
+        let (head, repo) = if let Some(known) = known {
+            known
+        } else {
+            let found = self.find_session(&caller.org, &id).await?;
+            self.remember_session(&caller.org, &id, &found.0, &found.1);
+            found
         };
         if !caller.sees(&repo) {
             return Err(HeadError::no_session());

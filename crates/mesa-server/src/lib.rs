@@ -14,6 +14,7 @@ pub mod options;
 pub mod routes;
 pub mod server;
 pub mod state;
+pub mod sync;
 
 pub use options::{ServerOptions, TlsOptions};
 pub use server::{RunningServer, Server, StartError};

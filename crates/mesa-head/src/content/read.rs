@@ -1,6 +1,6 @@
 //! Reading stored contents.
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::HashSet, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 use mesa_object::manifest::RangePlan;
@@ -62,13 +62,8 @@ pub async fn missing(
     unsealed: impl Fn(&ObjectId) -> bool,
     ids: impl IntoIterator<Item = ObjectId>,
 ) -> Result<Vec<ObjectId>> {
-    let mut unique: HashMap<ObjectId, ()> = HashMap::new();
-    for id in ids {
-        if !unsealed(&id) {
-            unique.insert(id, ());
-        }
-    }
-    let ids: Vec<_> = unique.into_keys().collect();
+    let unique: HashSet<ObjectId> = ids.into_iter().filter(|id| !unsealed(id)).collect();
+    let ids: Vec<_> = unique.into_iter().collect();
     if ids.is_empty() {
         return Ok(ids);
     }

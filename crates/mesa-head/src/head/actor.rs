@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{
     Head, State,
     command::{Access, Command, HeadFacts, Joined, Reply, Resumed, SealedAt, wire_range},
-    fanout::Attached,
+    fanout::{Attached, Subscriber},
     recent::last_seq,
     session::{Session, Token, token_hash},
     turn::Turn,
@@ -331,7 +331,7 @@ impl Turn<'_> {
         let acked_client_seq = row.acked_client_seq;
         self.touch_session(id);
         Ok(Ok(Resumed::InPlace {
-            at: facts,
+            at: Box::new(facts),
             acked_client_seq,
             row,
         }))
@@ -372,7 +372,7 @@ impl Turn<'_> {
         let stream = self.state.streams;
         let config = &self.head.config;
         let (subscriber, attached) = Attached::pair(
-            id.clone(),
+            (id.clone(), self.head.repo.clone()),
             stream,
             self.head.commands.clone(),
             config.queue_messages,
@@ -487,7 +487,7 @@ impl Turn<'_> {
     }
 
     fn drop_closed_streams(&mut self) {
-        let closed = |session: &Session| session.subscriber.as_ref().is_some_and(|s| s.is_closed());
+        let closed = |s: &Session| s.subscriber.as_ref().is_some_and(Subscriber::is_closed);
         let ids: Vec<_> = self
             .state
             .sessions

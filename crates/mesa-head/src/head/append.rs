@@ -148,15 +148,13 @@ impl Turn<'_> {
     async fn resent_ops_match(&self, id: &SessionId, first: u64, ops: &[v1::Op]) -> Result<bool> {
         let mut older = None;
         for (seq, op) in (first..).zip(ops) {
-            let digest = match self.state.recent.digest(id.as_str(), seq) {
-                Some(digest) => Some(digest),
-                None => {
-                    if older.is_none() {
-                        older = Some(self.older_digests(id, first).await?);
-                    }
-                    older.as_ref().and_then(|all| all.get(&seq).copied())
+            let mut digest = self.state.recent.digest(id.as_str(), seq);
+            if digest.is_none() {
+                if older.is_none() {
+                    older = Some(self.older_digests(id, first).await?);
                 }
-            };
+                digest = older.as_ref().and_then(|all| all.get(&seq).copied());
+            }
             if digest != Some(op_digest(op)) {
                 return Ok(false);
             }

@@ -95,7 +95,7 @@ pub(crate) struct Joined {
 pub(crate) enum Resumed {
     /// In place.
     InPlace {
-        at: HeadFacts,
+        at: Box<HeadFacts>,
         acked_client_seq: u64,
         row: Box<SessionRow>,
     },

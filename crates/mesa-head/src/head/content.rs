@@ -82,10 +82,10 @@ impl Turn<'_> {
             set.inline.clone()
         };
         let layered = layer(set, base.as_deref(), &now, &new);
-        let overwrote = match layered.overwrote {
-            true => Some((current, self.small(&current).await?)),
-            false => None,
-        };
+        let mut overwrote = None;
+        if layered.overwrote {
+            overwrote = Some((current, self.small(&current).await?));
+        }
         let bytes = Bytes::from(layered.bytes);
         let built = of_slice(self.head.packs.key(), &bytes);
         let inline = bytes.len() <= limits::INLINE_MAX;

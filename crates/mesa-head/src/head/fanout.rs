@@ -11,7 +11,7 @@ use std::{
 
 use futures::Stream;
 use mesa_proto::v1::{self, server_message::Kind};
-use mesa_types::SessionId;
+use mesa_types::{RepoId, SessionId};
 use prost::Message;
 use tokio::sync::mpsc;
 
@@ -72,6 +72,7 @@ pub struct Attached {
 #[derive(Clone)]
 pub struct AttachedSender {
     session: SessionId,
+    repo: RepoId,
     stream: u64,
     commands: mpsc::Sender<Command>,
 }
@@ -80,6 +81,11 @@ impl AttachedSender {
     /// The session.
     pub fn session(&self) -> &SessionId {
         &self.session
+    }
+
+    /// The repo of its head.
+    pub fn repo(&self) -> &RepoId {
+        &self.repo
     }
 
     /// Hands over one message; waits while the head is busy. Problems with the message itself end
@@ -101,7 +107,7 @@ impl AttachedSender {
 impl Attached {
     /// Makes the two ends of a stream.
     pub(crate) fn pair(
-        session: SessionId,
+        (session, repo): (SessionId, RepoId),
         stream: u64,
         commands: mpsc::Sender<Command>,
         messages_max: usize,
@@ -117,6 +123,7 @@ impl Attached {
         };
         let sender = AttachedSender {
             session,
+            repo,
             stream,
             commands,
         };

@@ -149,7 +149,7 @@ impl Turn<'_> {
         self.state.row.epoch += 1;
         self.touch_head();
         if let Some(session) = self.state.sessions.get_mut(id) {
-            session.row.fenced = reason.to_owned();
+            reason.clone_into(&mut session.row.fenced);
             session.parked.clear();
         }
         self.touch_session(id);
@@ -229,7 +229,7 @@ impl Turn<'_> {
 
     fn grant_exclusive(&mut self, id: &SessionId) {
         self.state.row.lease += 1;
-        self.state.row.lease_session = id.as_str().to_owned();
+        id.as_str().clone_into(&mut self.state.row.lease_session);
         self.touch_head();
         let lease = self.state.row.lease;
         self.state.lease.exclusive = Some(Exclusive {

@@ -31,7 +31,7 @@ impl Turn<'_> {
             root: self.state.base(),
             parents: vec![parent],
             message: String::new(),
-            author: self.author(key.as_ref()),
+            author: author(key.as_ref()),
             committer: None,
             conflicted: false,
             evolutions: 0,
@@ -81,10 +81,6 @@ impl Turn<'_> {
         }
         self.touch_head();
         Ok(())
-    }
-
-    fn author(&self, key: Option<&KeyId>) -> Signature {
-        author(key)
     }
 }
 

@@ -125,7 +125,7 @@ impl Heads {
                 ids: row.ranges.last().map(wire_range),
                 resumed: true,
                 acked_client_seq,
-                ..self.response(caller, repo, &session, &row, at).await?
+                ..self.response(caller, repo, &session, &row, *at).await?
             }),
             Resumed::Lost { reason, row } => {
                 let lost = Lost {
@@ -225,15 +225,11 @@ impl Heads {
         bookmark: Option<&BookmarkName>,
         isolate: bool,
     ) -> Result<HeadId> {
-        let change = match id.is_root() {
-            true => None,
-            false => Some(
-                self.catalog()
-                    .change(&repo.org, &repo.id, &id)
-                    .await?
-                    .ok_or_else(no_change)?,
-            ),
-        };
+        let mut change = None;
+        if !id.is_root() {
+            let found = self.catalog().change(&repo.org, &repo.id, &id).await?;
+            change = Some(found.ok_or_else(no_change)?);
+        }
         match change {
             Some(change) if change.state == ChangeState::Open && !isolate => {
                 self.head_of_open(&change).await

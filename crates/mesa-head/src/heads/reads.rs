@@ -302,7 +302,7 @@ impl Walk {
             }
         }
         let Some(object) = sealed_of(state, task) else {
-            listing.error = "ENOENT".to_owned();
+            "ENOENT".clone_into(&mut listing.error);
             return Some(listing);
         };
         for entry in stored.get(&object)? {

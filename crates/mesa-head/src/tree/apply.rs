@@ -181,8 +181,7 @@ impl Tree {
     fn rmdir(&mut self, place: &Place, time: Nanos, seq: u64) -> Result<(), Refusal> {
         let node = self.at(place)?;
         match node.attr.kind {
-            NodeKind::Dir => {}
-            NodeKind::Gitlink => {}
+            NodeKind::Dir | NodeKind::Gitlink => {}
             _ => return Err(Refusal::NotDir),
         }
         self.must_be_empty(place.id)?;

@@ -1,0 +1,181 @@
+//! A session's two-way stream.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use mesa_head::{Access, Attached, AttachedSender, HeadError, HeadErrorKind, Heads};
+use mesa_proto::v1::{self, client_message, server_message::Kind};
+use mesa_repo::{CatalogEvent, Principal};
+use mesa_types::Nanos;
+use tokio::sync::{broadcast, mpsc};
+use tonic::{Status, Streaming};
+
+use super::{auth::Auth, status::to_status};
+
+/// How long the first message may take.
+const HELLO_WAIT: Duration = Duration::from_secs(10);
+/// How often the credential of a quiet stream is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Reads Hello, attaches the session, and connects both directions.
+pub(super) async fn attach(
+    heads: &Heads,
+    auth: &Auth,
+    caller: Principal,
+    mut inbound: Streaming<v1::ClientMessage>,
+) -> Result<impl Stream<Item = Result<v1::ServerMessage, Status>> + Send + use<>, Status> {
+    // Before the stream begins, so that no revocation falls in between.
+    let events = auth.catalog().subscribe();
+    let first = tokio::time::timeout(HELLO_WAIT, inbound.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no Hello came"))??;
+    let Some(client_message::Kind::Hello(hello)) = first.and_then(|message| message.kind) else {
+        return Err(Status::invalid_argument("the first message must be Hello"));
+    };
+    let attached = heads.attach(&caller, hello).await.map_err(to_status)?;
+    auth.recheck(&caller).await.map_err(to_status)?;
+    let (end, ended) = mpsc::channel(1);
+    let receiver = Receiver {
+        auth: auth.clone(),
+        caller,
+        grace: heads.config().expiry_grace,
+        head: attached.sender(),
+        events,
+        end,
+    };
+    tokio::spawn(receiver.run(inbound));
+    Ok(outbound(attached, ended))
+}
+
+/// The server's messages until the head, the client or the credential ends them.
+fn outbound(
+    attached: Attached,
+    ended: mpsc::Receiver<Last>,
+) -> impl Stream<Item = Result<v1::ServerMessage, Status>> + Send {
+    futures::stream::unfold(Some((attached, ended)), |open| async move {
+        let (mut attached, mut ended) = open?;
+        tokio::select! {
+            biased;
+            message = attached.next() => match message? {
+                Ok(message) => Some((Ok(message), Some((attached, ended)))),
+                Err(error) => Some((Err(to_status(error)), None)),
+            },
+            last = ended.recv() => match last? {
+                Last::Notice(notice) => {
+                    let kind = Some(Kind::KeyNotice(notice));
+                    Some((Ok(v1::ServerMessage { kind }), Some((attached, ended))))
+                }
+                Last::Error(error) => Some((Err(to_status(error)), None)),
+            },
+        }
+    })
+}
+
+/// What the receiving side says on the sending one.
+enum Last {
+    Notice(v1::KeyNotice),
+    Error(HeadError),
+}
+
+/// The client's direction.
+struct Receiver {
+    auth: Auth,
+    caller: Principal,
+    grace: Nanos,
+    head: AttachedSender,
+    events: broadcast::Receiver<CatalogEvent>,
+    end: mpsc::Sender<Last>,
+}
+
+impl Receiver {
+    async fn run(mut self, mut inbound: Streaming<v1::ClientMessage>) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told_expired = false;
+        let error = loop {
+            tokio::select! {
+                message = inbound.message() => match message {
+                    Ok(Some(message)) => {
+                        if let Err(error) = self.take(message).await {
+                            break Some(error);
+                        }
+                    }
+                    Ok(None) | Err(_) => break None,
+                },
+                event = self.events.recv() => {
+                    if let Err(error) = self.heard(event).await {
+                        break Some(error);
+                    }
+                }
+                _ = look.tick() => match self.auth.access(&self.caller, self.grace).await {
+                    Ok(Access::Good { .. }) => {}
+                    Ok(Access::Expired { .. }) if told_expired => {}
+                    Ok(Access::Expired { .. }) => {
+                        told_expired = true;
+                        self.notice("expired").await;
+                    }
+                    Err(error) if error.kind == HeadErrorKind::Unavailable => {}
+                    Err(error) => break Some(error),
+                },
+                () = self.end.closed() => break None,
+            }
+        };
+        if let Some(error) = error {
+            let state = match error.code {
+                "CREDENTIAL_REVOKED" => "revoked",
+                "CREDENTIAL_EXPIRED" => "expired",
+                _ => "",
+            };
+            if !state.is_empty() {
+                self.notice(state).await;
+            }
+            // The stream may have ended by itself.
+            let _ = self.end.send(Last::Error(error)).await;
+        }
+    }
+
+    async fn take(&self, message: v1::ClientMessage) -> Result<(), HeadError> {
+        let access = self.auth.access(&self.caller, self.grace).await?;
+        if matches!(access, Access::Expired { .. })
+            && matches!(
+                message.kind,
+                Some(client_message::Kind::LeaseRequest(_) | client_message::Kind::IdRequest(_))
+            )
+        {
+            return Err(HeadError::new(
+                HeadErrorKind::Unauthenticated,
+                "CREDENTIAL_EXPIRED",
+                "the credential has expired",
+            ));
+        }
+        self.head.send(access, message).await
+    }
+
+    async fn heard(
+        &self,
+        event: Result<CatalogEvent, broadcast::error::RecvError>,
+    ) -> Result<(), HeadError> {
+        match event {
+            Ok(CatalogEvent::KeyRevoked { key, .. }) if key != self.caller.key => Ok(()),
+            Ok(CatalogEvent::RepoDeleted { repo, .. }) if repo == *self.head.repo() => {
+                Err(HeadError::new(
+                    HeadErrorKind::NotFound,
+                    "REPO_NOT_FOUND",
+                    "the repo was deleted",
+                ))
+            }
+            Ok(CatalogEvent::KeyRevoked { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                self.auth.access(&self.caller, self.grace).await.map(|_| ())
+            }
+            Ok(_) | Err(broadcast::error::RecvError::Closed) => Ok(()),
+        }
+    }
+
+    async fn notice(&self, state: &str) {
+        let notice = v1::KeyNotice {
+            state: state.to_owned(),
+        };
+        // The stream may have ended by itself.
+        let _ = self.end.send(Last::Notice(notice)).await;
+    }
+}
