@@ -27,8 +27,12 @@ use crate::{
     record::{self, Record, Versioned},
 };
 
-/// How often a compare-and-swap is tried before the caller is told of the conflict.
+/// How often a compare-and-swap is tried before the caller is told of the conflict. From the
+/// second attempt on, callers of this process take turns, so that more are needed only against
+/// other processes.
 pub const CAS_ATTEMPTS: usize = 16;
+/// Locks for taking turns; things whose hashes collide share one.
+const TURNS: usize = 64;
 /// Rows read at a time when a listing filters.
 const FILTER_STEP: usize = 256;
 /// Rows a filtered page looks at, at most; the page may then be short, with a cursor.
@@ -120,6 +124,7 @@ struct Shared {
     key_cache: KeyCache,
     events: broadcast::Sender<CatalogEvent>,
     last_ulid: Mutex<u128>,
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 impl std::fmt::Debug for Catalog {
@@ -145,6 +150,7 @@ impl Catalog {
                 key_cache: KeyCache::default(),
                 events: broadcast::channel(EVENTS_MAX).0,
                 last_ulid: Mutex::new(0),
+                turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
             }),
         }
     }
@@ -264,6 +270,22 @@ impl Catalog {
                 range.start = Key(start.into());
             }
         }
+    }
+
+    /// What a compare-and-swap of the thing named by `of` holds during an attempt: nothing at
+    /// first, and a lock once it lost.
+    pub(crate) async fn turn(
+        &self,
+        attempt: usize,
+        of: impl std::hash::Hash,
+    ) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if attempt == 0 {
+            return None;
+        }
+        let mut hasher = std::hash::DefaultHasher::new();
+        of.hash(&mut hasher);
+        let hash = std::hash::Hasher::finish(&hasher) as usize;
+        Some(self.shared.turns[hash % TURNS].lock().await)
     }
 
     /// Commits a batch; `false` means that a condition did not hold.

@@ -238,7 +238,8 @@ mod tests {
         assert_eq!(hex::encode(&sealed.0), GOLDEN);
     }
 
-    const GOLDEN: &str = "";
+    const GOLDEN: &str = "01d70d3259e4e1cb631c663cf4d73c4c04022ab1ba804098e62f92c9b29a03ab7880793831464c64aafe\
+        404974f28b9a2be5c86b3e34917573903cafdeaf2ee443caec2055650e4c2ca8390879615aa9417746a9";
 
     #[test]
     fn the_file_is_private_and_stable() {

@@ -219,7 +219,8 @@ impl Catalog {
         id: &KeyId,
         actor: &Actor,
     ) -> Result<(), Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, id).await;
             let read = self.key(caller, id).await?;
             if self.revoke_in(&read, actor).await? {
                 return Ok(());
@@ -272,7 +273,8 @@ impl Catalog {
         patch: &BTreeMap<String, Option<String>>,
         actor: &Actor,
     ) -> Result<BTreeMap<String, String>, Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, id).await;
             let read = self.key(caller, id).await?;
             let mut next = read.record.clone();
             tags::patch(&mut next.tags, patch)?;

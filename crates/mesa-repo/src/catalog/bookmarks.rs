@@ -142,7 +142,8 @@ impl Catalog {
         to: ChangeId,
         actor: &Actor,
     ) -> Result<ChangeId, Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, (repo, name)).await;
             let read = self
                 .bookmark(org, repo, name)
                 .await?
@@ -183,7 +184,8 @@ impl Catalog {
         name: &BookmarkName,
         actor: &Actor,
     ) -> Result<(), Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, (repo, name)).await;
             let read = self
                 .bookmark(org, repo, name)
                 .await?

@@ -139,7 +139,8 @@ impl Catalog {
         actor: &Actor,
         edit: impl Fn(&mut Change) -> Result<(), Error> + Send + Sync,
     ) -> Result<Versioned<Change>, Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, (repo, id)).await;
             let read = self
                 .change(org, repo, id)
                 .await?

@@ -71,7 +71,8 @@ impl Catalog {
                 .parse()
                 .map_err(|_| Error::corrupt("'main' is no bookmark name"))?,
         };
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, org).await;
             let now = self.now();
             let name = match &new.name {
                 Some(name) => name.clone(),
@@ -207,7 +208,8 @@ impl Catalog {
         update: &RepoUpdate,
         actor: &Actor,
     ) -> Result<Repo, Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, id).await;
             let read = self.living_repo(org, id).await?;
             let mut next = read.record.clone();
             let mut batch = Batch::new();
@@ -284,7 +286,8 @@ impl Catalog {
         }
         let ids: std::collections::BTreeSet<_> = repos.iter().collect();
         let patch = BTreeMap::from([(key.to_owned(), value.map(str::to_owned))]);
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, &caller.org).await;
             let mut batch = Batch::new();
             let mut changed = Vec::new();
             for &id in &ids {
@@ -325,7 +328,8 @@ impl Catalog {
     /// Deletes a repo: it is gone from every listing and its name is free. Its rows and objects
     /// stay for garbage collection.
     pub async fn delete_repo(&self, org: &OrgId, id: &RepoId, actor: &Actor) -> Result<(), Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, id).await;
             let read = self.living_repo(org, id).await?;
             let now = self.now();
             let next = Repo {
@@ -356,7 +360,8 @@ impl Catalog {
         repo: &Repo,
         count: u32,
     ) -> Result<FileId, Error> {
-        for _ in 0..CAS_ATTEMPTS {
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, &repo.id).await;
             let read = self
                 .read::<FileIdCounter>(&FileIdCounter::key_of(org, &repo.id))
                 .await?

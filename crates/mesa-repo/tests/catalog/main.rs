@@ -1,0 +1,13 @@
+//! The catalog over the in-memory store; the races over SQLite too.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod auth;
+mod bookmarks;
+mod bootstrap;
+mod changes;
+mod fixture;
+mod golden;
+mod keys;
+mod races;
+mod repos;
