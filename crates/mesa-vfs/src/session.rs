@@ -23,7 +23,7 @@ mod status;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use mesa_types::FileId;
+use mesa_types::{FileId, Nanos};
 
 pub use config::{QuietProbe, SessionConfig, SessionTarget, Tuning};
 pub use handle::Session;
@@ -64,6 +64,30 @@ pub enum LeaseState {
     Exclusive,
     /// Several writers: the server decides.
     Shared,
+}
+
+/// A node's times when its content gets a place in the order.
+///
+/// What `stat` shows must not change when a file is closed, or `git status` hashes everything
+/// again. While bytes are in a work file the tree shows its mtime, and as ctime the node's or, if
+/// the work file's mtime differs from the node's and is later, that. A content operation's time is
+/// computed by the same rule ([`NodeTimes::content_time`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeTimes {
+    /// mtime as last set by an operation.
+    pub mtime: Nanos,
+    /// ctime as last set by an operation.
+    pub ctime: Nanos,
+}
+
+impl NodeTimes {
+    /// ctime of the node, and time of a content operation, when the work file has `mtime`.
+    pub fn content_time(self, mtime: Nanos) -> Nanos {
+        match mtime == self.mtime {
+            true => self.ctime,
+            false => self.ctime.max(mtime),
+        }
+    }
 }
 
 /// Who made an operation, as far as known.

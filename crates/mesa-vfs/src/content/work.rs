@@ -170,6 +170,23 @@ impl WorkFile {
         stat.map(|s| WorkStat::of(&s)).map_err(|_| FsError::Io)
     }
 
+    /// Sets the mtime, as utimens on the node does.
+    pub fn set_mtime(&self, mtime: Nanos) -> FsResult<()> {
+        use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, futimens};
+        let (tv_sec, tv_nsec) = mtime.parts();
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec,
+                tv_nsec: tv_nsec.into(),
+            },
+        };
+        futimens(&self.backing()?.file, &times).map_err(|_| FsError::Io)
+    }
+
     /// A descriptor was opened for writing.
     pub fn begin_write(&self) {
         self.writers.fetch_add(1, Ordering::AcqRel);

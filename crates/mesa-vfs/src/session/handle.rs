@@ -5,10 +5,10 @@ use std::sync::{Arc, Weak};
 use futures::stream::BoxStream;
 use mesa_client::SyncError;
 use mesa_proto::v1;
-use mesa_types::{ContentRef, FileId};
+use mesa_types::{ContentRef, FileId, Nanos};
 
 use super::{
-    Actor, Applied, ClientSeq, HeadInfo, Later, Mode, OpenError, Opened, Refused, SessionConfig,
+    Actor, Applied, ClientSeq, HeadInfo, Later, Mode, NodeTimes, OpenError, Opened, Refused, SessionConfig,
     Status, TreeSink,
 };
 use crate::{
@@ -57,14 +57,16 @@ impl Session {
 
     /// Gives the present content (and mtime) of `work` a place in the order, if it changed since
     /// the last time; the bytes are read and sent behind it. Allowed in every mode. `path` is the
-    /// path hint of the node now. `None`: nothing changed.
+    /// path hint of the node now, `times` its times as the tree has them (see [`NodeTimes`]).
+    /// `None`: nothing changed.
     pub fn append_content(
         &self,
         work: &Arc<WorkFile>,
         path: &[u8],
+        times: NodeTimes,
         actor: &Actor,
     ) -> Result<Option<ClientSeq>, Refused> {
-        let _ = (work, path, actor);
+        let _ = (work, path, times, actor);
         Err(Refused::Failed(FsError::NotSupported))
     }
 
@@ -98,7 +100,7 @@ impl Session {
     /// earlier operations.
     pub fn fsync(
         self: &Arc<Self>,
-        work: Option<&Arc<WorkFile>>,
+        work: Option<(&Arc<WorkFile>, NodeTimes)>,
         path: &[u8],
         actor: &Actor,
     ) -> Step<()> {
@@ -113,24 +115,27 @@ impl Session {
     }
 
     /// An empty work file for a file about to be created (or an unnamed one). Pass it to
-    /// [`Session::append`] with the create.
-    pub fn create_work(&self, file: FileId) -> FsResult<Arc<WorkFile>> {
-        let _ = file;
+    /// [`Session::append`] with the create. Its mtime is set to `mtime`, the node's, so that
+    /// nothing counts as changed before something is written.
+    pub fn create_work(&self, file: FileId, mtime: Nanos) -> FsResult<Arc<WorkFile>> {
+        let _ = (file, mtime);
         Err(FsError::NotSupported)
     }
 
     /// A work file for an existing file about to be opened for writing, holding the first `keep`
     /// bytes of `content` (`u64::MAX` = all). When the node is open for reading through `clean`,
     /// pass it: the work file then has the same [`crate::fs::Backing`], so that those readers see
-    /// the writes. Journals the mark.
+    /// the writes. Journals the mark. The work file's mtime is set to `mtime`, the node's; with
+    /// all of `content` kept, it counts as unchanged until something is written.
     pub fn open_work(
         self: &Arc<Self>,
         file: FileId,
         content: ContentRef,
+        mtime: Nanos,
         keep: u64,
         clean: Option<Arc<CleanFile>>,
     ) -> Step<Arc<WorkFile>> {
-        let _ = (file, content, keep, clean);
+        let _ = (file, content, mtime, keep, clean);
         Step::Done(Err(FsError::NotSupported))
     }
 

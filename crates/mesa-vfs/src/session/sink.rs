@@ -1,7 +1,7 @@
 //! What a session tells the tree.
 
 use mesa_proto::v1;
-use mesa_types::{ContentRef, FileId};
+use mesa_types::{ContentRef, FileId, Nanos};
 
 use super::{ClientSeq, HeadSeq, LeaseState};
 use crate::{content::WorkStat, fs::FsError};
@@ -35,6 +35,8 @@ pub struct Picked {
     pub content: ContentRef,
     /// The work file's attributes just before it was read.
     pub stat: WorkStat,
+    /// The operation's time: the node's ctime from now on (see [`super::NodeTimes`]).
+    pub time: Nanos,
 }
 
 /// Content of an own operation that the server laid over a newer base.
