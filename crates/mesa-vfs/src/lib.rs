@@ -4,4 +4,6 @@
 
 pub mod content;
 pub mod fs;
+pub mod mount;
 pub mod session;
+pub mod tree;

@@ -1,0 +1,231 @@
+//! A whole mount: the root lists orgs, an org lists its repos, a repo is a live head.
+//!
+//! [`Mount`] implements [`crate::fs::Filesystem`]. It finds the repo a node number belongs to
+//! (the number's upper bits), opens it when it is touched for the first time, and hands the call
+//! on. Everything above the repos is read-only.
+
+mod attach;
+mod attr;
+mod change;
+mod config;
+mod data;
+mod env;
+mod files;
+mod filesystem;
+mod load;
+mod names;
+mod open;
+mod org;
+mod repo;
+mod roots;
+mod sink;
+mod status;
+mod xattr;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, mpsc},
+};
+
+use mesa_types::{FileId, Nanos, OrgSlug, RepoName};
+use parking_lot::{Mutex, RwLock};
+
+pub use config::{MountConfig, OrgConfig, Prefetch, RepoConfig, RepoDefaults};
+pub use status::{MountStatus, OrgStatus, RepoStatus};
+
+use self::{
+    env::Env,
+    org::{Org, Slot, Tags},
+    roots::RootListing,
+};
+use crate::{
+    fs::{FsError, FsResult, Handle, NodeId, Notice},
+    session::Session,
+};
+
+/// Marks the numbers of org directories.
+const ORG_BIT: u64 = 1 << 62;
+/// Marks numbers of later versions of files (see [`crate::tree`]).
+const VERSION_BIT: u64 = 1 << 63;
+
+/// A mounted filesystem. Cheap to clone; the clones are the same mount.
+#[derive(Clone)]
+pub struct Mount {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    env: Arc<Env>,
+    started: Nanos,
+    orgs: RwLock<Vec<Arc<Org>>>,
+    ranges: Arc<Ranges>,
+    dirs: Mutex<HashMap<Handle, RootListing>>,
+}
+
+/// Which repo a node number belongs to.
+#[derive(Default)]
+struct Ranges {
+    slots: RwLock<HashMap<u32, Option<Arc<Slot>>>>,
+}
+
+impl Tags for Ranges {
+    fn take(&self, wanted: u32) -> u32 {
+        let mut slots = self.slots.write();
+        let mut tag = wanted & FileId::TAG_MAX;
+        while tag == 0 || slots.contains_key(&tag) {
+            tag = (tag + 1) & FileId::TAG_MAX;
+        }
+        slots.insert(tag, None);
+        tag
+    }
+
+    fn register(&self, slot: &Arc<Slot>) {
+        self.slots.write().insert(slot.tag, Some(Arc::clone(slot)));
+    }
+}
+
+/// What a node number names.
+enum Place {
+    Root,
+    Org(Arc<Org>),
+    Repo(Arc<Slot>),
+}
+
+impl Mount {
+    /// A mount and the notices for its presenter. Nothing is asked of any server yet.
+    pub fn new(config: MountConfig) -> (Self, mpsc::Receiver<Notice>) {
+        let (sender, notices) = mpsc::channel();
+        let orgs = config.orgs.clone();
+        let started = config.clock.now();
+        let mount = Self {
+            inner: Arc::new(Inner {
+                env: Arc::new(Env::new(config, sender)),
+                started,
+                orgs: RwLock::new(Vec::new()),
+                ranges: Arc::new(Ranges::default()),
+                dirs: Mutex::new(HashMap::new()),
+            }),
+        };
+        for org in orgs {
+            mount.add_org(org);
+        }
+        (mount, notices)
+    }
+
+    /// Shows one more org. An org that is there already is left as it is; the answer tells.
+    pub fn add_org(&self, config: OrgConfig) -> bool {
+        let mut orgs = self.inner.orgs.write();
+        if orgs.iter().any(|o| o.config.slug == config.slug) {
+            return false;
+        }
+        let node = NodeId(ORG_BIT | orgs.len() as u64 | 1 << 32);
+        let name = config.slug.as_str().as_bytes().to_vec();
+        orgs.push(Arc::new(Org::new(
+            Arc::clone(&self.inner.env),
+            config,
+            node,
+        )));
+        drop(orgs);
+        self.inner.env.notify(vec![Notice::Entry {
+            parent: NodeId::ROOT,
+            name: name.into(),
+        }]);
+        true
+    }
+
+    /// The org's credential changed: sessions waiting for a good one try again now.
+    pub fn credential_changed(&self, org: &OrgSlug) {
+        for slot in self.inner.slots() {
+            if slot.1 == *org
+                && let Some(repo) = slot.0.repo()
+            {
+                repo.session.credential_changed();
+            }
+        }
+    }
+
+    /// The session of a repo, opening it if needed.
+    pub async fn session(&self, org: &OrgSlug, repo: &RepoName) -> FsResult<Arc<Session>> {
+        let slot = self.slot(org, repo).await?;
+        slot.open().await?;
+        let repo = slot.repo().ok_or(FsError::Io)?;
+        Ok(Arc::clone(&repo.session))
+    }
+
+    /// Ends the session of a repo whose settings changed or that is no longer shown.
+    pub async fn close_repo(&self, org: &OrgSlug, repo: &RepoName) -> FsResult<()> {
+        self.slot(org, repo).await?.close().await
+    }
+
+    async fn slot(&self, org: &OrgSlug, repo: &RepoName) -> FsResult<Arc<Slot>> {
+        let org = self.inner.org_named(org).ok_or(FsError::NotFound)?;
+        let name = repo.as_str().as_bytes();
+        if let Some(slot) = org.slot(name) {
+            return Ok(slot);
+        }
+        org.list(&self.inner.tags()).await?;
+        org.slot(name).ok_or(FsError::NotFound)
+    }
+
+    /// Everything that was done in any repo is on its server when this returns. The first failure
+    /// is returned after all repos were tried.
+    pub async fn sync_all(&self) -> FsResult<()> {
+        let repos = self.inner.open_repos();
+        let syncs = repos.iter().map(|repo| repo.session.sync());
+        let outcomes = futures::future::join_all(syncs).await;
+        outcomes.into_iter().collect()
+    }
+
+    /// Sends everything and ends all sessions. With an error, what could not be sent stays
+    /// journalled for the next start.
+    pub async fn unmount(&self) -> FsResult<()> {
+        let slots: Vec<Arc<Slot>> = self.inner.slots().into_iter().map(|(s, _)| s).collect();
+        let closes = slots.iter().map(|slot| slot.close());
+        let outcomes = futures::future::join_all(closes).await;
+        outcomes.into_iter().collect()
+    }
+
+    /// What `mesa status` shows.
+    pub fn status(&self) -> MountStatus {
+        status::of(&self.inner.orgs.read())
+    }
+}
+
+impl Inner {
+    fn tags(&self) -> Arc<dyn Tags> {
+        Arc::clone(&self.ranges) as Arc<dyn Tags>
+    }
+
+    fn org_named(&self, slug: &OrgSlug) -> Option<Arc<Org>> {
+        let orgs = self.orgs.read();
+        orgs.iter().find(|o| o.config.slug == *slug).cloned()
+    }
+
+    fn slots(&self) -> Vec<(Arc<Slot>, OrgSlug)> {
+        let orgs = self.orgs.read().clone();
+        let of = |org: &Arc<Org>| {
+            let slug = org.config.slug.clone();
+            org.slots().into_iter().map(move |s| (s, slug.clone()))
+        };
+        orgs.iter().flat_map(of).collect()
+    }
+
+    fn open_repos(&self) -> Vec<Arc<repo::Repo>> {
+        self.slots().iter().filter_map(|(s, _)| s.repo()).collect()
+    }
+
+    /// What a number names.
+    fn place(&self, node: NodeId) -> FsResult<Place> {
+        if node == NodeId::ROOT {
+            return Ok(Place::Root);
+        }
+        if node.0 & ORG_BIT != 0 && node.0 & VERSION_BIT == 0 {
+            let orgs = self.orgs.read();
+            let org = orgs.iter().find(|o| o.node == node).cloned();
+            return org.map(Place::Org).ok_or(FsError::Stale);
+        }
+        let tag = (node.0 >> FileId::COUNTER_BITS) as u32 & FileId::TAG_MAX;
+        let slot = self.ranges.slots.read().get(&tag).cloned().flatten();
+        slot.map(Place::Repo).ok_or(FsError::Stale)
+    }
+}

@@ -1,0 +1,259 @@
+//! Bytes of open files that come through us: read, write, fallocate, seek, copy.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use mesa_types::ContentRef;
+use rustix::{
+    fs::{FallocateFlags, SeekFrom},
+    io::Errno,
+};
+
+use super::repo::{Repo, State};
+use crate::{
+    fs::{Backing, FsError, FsResult, Handle, SeekKind, Step},
+    session::Durability,
+};
+
+/// What an open descriptor reads from.
+enum Source {
+    File(Arc<Backing>),
+    Content(ContentRef),
+}
+
+/// Errors of the local filesystem that callers may see as they are.
+pub fn local_error(error: Errno) -> FsError {
+    match error {
+        Errno::NOSPC | Errno::DQUOT => FsError::NoSpace,
+        Errno::FBIG => FsError::TooBig,
+        Errno::INVAL => FsError::Invalid,
+        Errno::NXIO => FsError::NoSuchExtent,
+        Errno::OPNOTSUPP | Errno::NOSYS => FsError::NotSupported,
+        Errno::INTR => FsError::Interrupted,
+        _ => FsError::Io,
+    }
+}
+
+impl Repo {
+    fn source(&self, state: &mut State, handle: Handle) -> FsResult<Source> {
+        let file = Self::file_of(state, handle)?;
+        if let Some(work) = &file.work {
+            return match &file.backing {
+                Some(backing) => Ok(Source::File(Arc::clone(backing))),
+                None => {
+                    let backing = work.backing()?;
+                    file.backing = Some(Arc::clone(&backing));
+                    Ok(Source::File(backing))
+                }
+            };
+        }
+        match &file.clean {
+            Some(clean) => Ok(Source::File(Arc::clone(clean.backing()))),
+            None => Ok(Source::Content(file.content)),
+        }
+    }
+
+    /// The local file behind a descriptor open for writing.
+    fn target(&self, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
+        self.with(|state| {
+            let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
+            if !open.write {
+                return Err(FsError::BadHandle);
+            }
+            let append = open.append;
+            match self.source(state, handle)? {
+                Source::File(backing) => Ok((backing, append)),
+                Source::Content(_) => Err(FsError::BadHandle),
+            }
+        })
+    }
+
+    pub fn read_data(&self, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
+        match self.with(|state| self.source(state, handle)) {
+            Err(error) => Step::Done(Err(error)),
+            Ok(Source::File(backing)) => Step::Done(read_file(&backing, offset, size as usize)),
+            Ok(Source::Content(content)) => self.session.content().read(content, offset, size),
+        }
+    }
+
+    pub fn write_data(&self, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {
+        let end = offset.checked_add(data.len() as u64);
+        if end.is_none_or(|end| end > self.info().file_bytes_max) {
+            return Step::Done(Err(FsError::TooBig));
+        }
+        let written = self.target(handle).and_then(|(backing, append)| {
+            write_file(&backing, offset, data, append)?;
+            Ok(data.len() as u32)
+        });
+        if self.env.durability() == Durability::Write && written.is_ok() {
+            return match self.write_through(handle) {
+                Ok(Some(wait)) => Step::Later(Box::pin(async move {
+                    wait.await?;
+                    written
+                })),
+                Ok(None) => Step::Done(written),
+                Err(error) => Step::Done(Err(error)),
+            };
+        }
+        Step::Done(written)
+    }
+
+    /// Class `write`: every write waits for the server.
+    fn write_through(
+        &self,
+        handle: Handle,
+    ) -> FsResult<Option<crate::session::Later<FsResult<()>>>> {
+        self.with(|state| {
+            let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
+            let (id, actor) = (open.id, open.actor.clone());
+            match self.append_content(state, id, &actor) {
+                Ok(seq) => Ok(seq.map(|seq| self.session.wait_acked(seq))),
+                Err(super::repo::Stop::Error(error)) => Err(error),
+                Err(_) => Ok(None),
+            }
+        })
+    }
+
+    pub fn fallocate(&self, handle: Handle, mode: i32, offset: u64, length: u64) -> Step<()> {
+        let end = offset.checked_add(length);
+        if end.is_none_or(|end| end > self.info().file_bytes_max) {
+            return Step::Done(Err(FsError::TooBig));
+        }
+        let Some(flags) = u32::try_from(mode).ok().and_then(FallocateFlags::from_bits) else {
+            return Step::Done(Err(FsError::NotSupported));
+        };
+        let done = self.target(handle).and_then(|(backing, _)| {
+            rustix::fs::fallocate(&backing.file, flags, offset, length).map_err(local_error)
+        });
+        Step::Done(done)
+    }
+
+    pub fn seek(&self, handle: Handle, offset: u64, kind: SeekKind) -> Step<u64> {
+        let found = match self.with(|state| self.source(state, handle)) {
+            Err(error) => Err(error),
+            Ok(Source::Content(content)) => {
+                // Served from memory: one run of data.
+                match (offset < content.size(), kind) {
+                    (false, _) => Err(FsError::NoSuchExtent),
+                    (true, SeekKind::Data) => Ok(offset),
+                    (true, SeekKind::Hole) => Ok(content.size()),
+                }
+            }
+            Ok(Source::File(backing)) => seek_file(&backing, offset, kind),
+        };
+        Step::Done(found)
+    }
+
+    /// Both descriptors are in this repo.
+    pub fn copy_file_range(
+        &self,
+        from: Handle,
+        from_offset: u64,
+        to: Handle,
+        to_offset: u64,
+        length: u64,
+    ) -> Step<u64> {
+        let end = to_offset.checked_add(length);
+        if end.is_none_or(|end| end > self.info().file_bytes_max) {
+            return Step::Done(Err(FsError::TooBig));
+        }
+        let target = match self.target(to) {
+            Ok((backing, _)) => backing,
+            Err(error) => return Step::Done(Err(error)),
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        match self.with(|state| self.source(state, from)) {
+            Err(error) => Step::Done(Err(error)),
+            Ok(Source::File(source)) => {
+                Step::Done(copy_files(&source, from_offset, &target, to_offset, length))
+            }
+            Ok(Source::Content(content)) => {
+                let size = u32::try_from(length.min(1 << 20)).unwrap_or(1 << 20);
+                let store = move |data: FsResult<Bytes>| {
+                    let data = data?;
+                    write_file(&target, to_offset, &data, false)?;
+                    Ok(data.len() as u64)
+                };
+                match self.session.content().read(content, from_offset, size) {
+                    Step::Done(data) => Step::Done(store(data)),
+                    Step::Later(data) => Step::Later(Box::pin(async move { store(data.await) })),
+                }
+            }
+        }
+    }
+}
+
+fn read_file(backing: &Backing, offset: u64, size: usize) -> FsResult<Bytes> {
+    let mut buffer = BytesMut::zeroed(size);
+    let mut filled = 0;
+    while filled < size {
+        match rustix::io::pread(&backing.file, &mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(local_error(error)),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(buffer.freeze())
+}
+
+fn write_file(backing: &Backing, offset: u64, mut data: &[u8], append: bool) -> FsResult<()> {
+    let mut at = offset;
+    while !data.is_empty() {
+        let written = if append {
+            let parts = [std::io::IoSlice::new(data)];
+            rustix::io::pwritev2(
+                &backing.file,
+                &parts,
+                u64::MAX,
+                rustix::io::ReadWriteFlags::APPEND,
+            )
+        } else {
+            rustix::io::pwrite(&backing.file, data, at)
+        };
+        match written {
+            Ok(0) => return Err(FsError::Io),
+            Ok(count) => {
+                at += count as u64;
+                data = data.get(count..).unwrap_or_default();
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(local_error(error)),
+        }
+    }
+    Ok(())
+}
+
+fn seek_file(backing: &Backing, offset: u64, kind: SeekKind) -> FsResult<u64> {
+    // The position of this descriptor is used by nobody.
+    let whence = match kind {
+        SeekKind::Data => SeekFrom::Data(offset),
+        SeekKind::Hole => SeekFrom::Hole(offset),
+    };
+    rustix::fs::seek(&backing.file, whence).map_err(local_error)
+}
+
+fn copy_files(
+    source: &Backing,
+    mut from: u64,
+    target: &Backing,
+    mut to: u64,
+    length: usize,
+) -> FsResult<u64> {
+    match rustix::fs::copy_file_range(
+        &source.file,
+        Some(&mut from),
+        &target.file,
+        Some(&mut to),
+        length,
+    ) {
+        Ok(count) => Ok(count as u64),
+        Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let data = read_file(source, from, length.min(1 << 20))?;
+            write_file(target, to, &data, false)?;
+            Ok(data.len() as u64)
+        }
+        Err(error) => Err(local_error(error)),
+    }
+}

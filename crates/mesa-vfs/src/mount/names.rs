@@ -1,0 +1,206 @@
+//! Finding and listing entries: lookup, forget, opendir, readdir.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mesa_types::{EntryName, FileId, NodeKind};
+
+use super::{
+    files::{DirHandle, ListedName},
+    repo::{Repo, State, Stop, Try},
+};
+use crate::{
+    fs::{Caller, DirEntry, Found, FsError, FsResult, Handle, NodeId, Step},
+    tree::{Name, Node, perm},
+};
+
+/// Bytes of a plain entry besides its name (header of the kernel's format, padding included).
+const PLAIN_BYTES: usize = 24 + 7;
+/// Bytes of an entry with attributes besides its name.
+const PLUS_BYTES: usize = PLAIN_BYTES + 128;
+
+/// Checks a name given by a caller.
+pub fn check_name(name: &[u8]) -> FsResult<()> {
+    match EntryName::check(name) {
+        Ok(()) => Ok(()),
+        Err(mesa_types::NameError::TooLong(_)) => Err(FsError::NameTooLong),
+        Err(_) => Err(FsError::Invalid),
+    }
+}
+
+/// Counts the bytes of a listing handed to the presenter.
+pub struct Budget {
+    left: usize,
+    plus: bool,
+    any: bool,
+}
+
+impl Budget {
+    pub fn new(bytes: usize, plus: bool) -> Self {
+        Self {
+            left: bytes,
+            plus,
+            any: false,
+        }
+    }
+
+    /// Whether one more entry is to be added: at least one always is.
+    pub fn take(&mut self, name: &[u8]) -> bool {
+        let cost = name.len() + if self.plus { PLUS_BYTES } else { PLAIN_BYTES };
+        let fits = cost <= self.left || !self.any;
+        self.any = true;
+        self.left = self.left.saturating_sub(cost);
+        fits
+    }
+}
+
+impl Repo {
+    /// The directory a number names, with its listing in memory.
+    pub fn dir(&self, state: &State, node: NodeId) -> Try<FileId> {
+        let id = self.live(state, node)?;
+        let node = state.tree.get(id).ok_or(FsError::Stale)?;
+        if !node.is_dir() {
+            return Err(FsError::NotDir.into());
+        }
+        if !state.tree.is_loaded(id) {
+            return Err(Stop::Load(id));
+        }
+        Ok(id)
+    }
+
+    pub fn lookup(self: &Arc<Self>, caller: Caller, parent: NodeId, name: &[u8]) -> Step<Found> {
+        if let Err(error) = check_name(name) {
+            return Step::Done(Err(error));
+        }
+        let name = Name::new(name);
+        self.read(move |repo, state| {
+            let dir = repo.dir(state, parent)?;
+            repo.check_search(state, dir, caller)?;
+            match state.tree.child(dir, name.as_bytes()) {
+                Some(id) => Ok(Found::Entry(repo.entry(state, id)?)),
+                None => Ok(Found::Absent),
+            }
+        })
+    }
+
+    pub fn forget(&self, node: NodeId, count: u64) {
+        self.with(|state| state.tree.forget(node, count));
+    }
+
+    pub fn opendir(self: &Arc<Self>, caller: Caller, node: NodeId) -> Step<Handle> {
+        self.read(move |repo, state| {
+            let id = repo.live(state, node)?;
+            let dir = state.tree.get(id).ok_or(FsError::Stale)?;
+            if !dir.is_dir() {
+                return Err(FsError::NotDir.into());
+            }
+            repo.check_way(state, id, caller)?;
+            repo.check(dir, caller, perm::READ)?;
+            let handle = repo.env.next_handle();
+            state.dirs.insert(handle, DirHandle::default());
+            Ok(handle)
+        })
+    }
+
+    pub fn releasedir(&self, handle: Handle) {
+        self.with(|state| state.dirs.remove(&handle));
+    }
+
+    /// The listing of `handle`, taken at the start of each pass over it.
+    fn snapshot(
+        &self,
+        state: &mut State,
+        node: NodeId,
+        handle: Handle,
+        from: u64,
+    ) -> Try<Arc<Vec<ListedName>>> {
+        let open = state.dirs.get(&handle).ok_or(FsError::BadHandle)?;
+        if from != 0
+            && let Some(listing) = &open.listing
+        {
+            return Ok(Arc::clone(listing));
+        }
+        let id = self.live(state, node)?;
+        let gone = state.tree.get(id).is_none_or(|n| n.orphan);
+        let listing = if gone {
+            Vec::new()
+        } else {
+            let id = self.dir(state, node)?;
+            let children = state.tree.get(id).and_then(Node::dir).map(|d| &d.children);
+            let listed = |(name, &id): (&Name, &FileId)| {
+                let kind = state.tree.get(id)?.kind;
+                Some(ListedName {
+                    name: name.clone(),
+                    id,
+                    kind,
+                })
+            };
+            children.into_iter().flatten().filter_map(listed).collect()
+        };
+        let listing = Arc::new(listing);
+        if let Some(open) = state.dirs.get_mut(&handle) {
+            open.listing = Some(Arc::clone(&listing));
+        }
+        Ok(listing)
+    }
+
+    /// `above` is the inode shown as `..` of the root.
+    pub fn readdir(
+        self: &Arc<Self>,
+        node: NodeId,
+        handle: Handle,
+        from: u64,
+        bytes: usize,
+        plus: bool,
+        above: u64,
+    ) -> Step<Vec<DirEntry>> {
+        self.read(move |repo, state| {
+            let listing = repo.snapshot(state, node, handle, from)?;
+            let dir = repo.live(state, node)?;
+            let parent = match state.tree.get(dir) {
+                Some(node) if dir != state.tree.root() => node.parent.0,
+                _ => above,
+            };
+            let mut budget = Budget::new(bytes, plus);
+            let mut entries = Vec::new();
+            for (at, name, ino) in [(0, &b"."[..], dir.0), (1, b"..", parent)] {
+                if from <= at && budget.take(name) {
+                    entries.push(DirEntry {
+                        name: Bytes::from_static(if at == 0 { b"." } else { b".." }),
+                        ino,
+                        kind: NodeKind::Dir,
+                        next: at + 1,
+                        entry: None,
+                    });
+                }
+            }
+            let skip = usize::try_from(from.saturating_sub(2)).unwrap_or(usize::MAX);
+            let mut next = from.max(2);
+            for listed in listing.iter().skip(skip) {
+                next += 1;
+                let name = listed.name.as_bytes();
+                // What the name stands for now; with attributes it becomes a cached entry.
+                let now = match state.tree.is_loaded(dir) {
+                    true => state.tree.child(dir, name),
+                    false => Some(listed.id),
+                };
+                let Some(id) = now else { continue };
+                if !budget.take(name) {
+                    break;
+                }
+                let entry = match plus {
+                    true => Some(repo.entry(state, id)?),
+                    false => None,
+                };
+                entries.push(DirEntry {
+                    name: Bytes::copy_from_slice(name),
+                    ino: id.0,
+                    kind: state.tree.get(id).map_or(listed.kind, |n| n.kind),
+                    next,
+                    entry,
+                });
+            }
+            Ok(entries)
+        })
+    }
+}

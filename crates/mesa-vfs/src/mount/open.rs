@@ -1,0 +1,476 @@
+//! Opening files and what goes through open descriptors' ends: open, release, truncate, flush,
+//! fsync.
+
+use std::sync::Arc;
+
+use mesa_types::{FileId, NodeKind};
+
+use super::{
+    files::{FileState, OpenHandle},
+    repo::{Repo, State, Stop, Try},
+};
+use crate::{
+    content::{CleanFile, WorkFile},
+    fs::{Caller, FsError, FsResult, Handle, NodeId, OpenFlags, OpenMode, Opened, Step},
+    session::{Actor, Durability, Later, Mode, NodeTimes},
+    tree::{Resolved, perm},
+};
+
+/// Times the content of a file may change under an open before it gives up.
+const ATTEMPTS_MAX: usize = 100;
+
+/// What an open still lacks.
+enum Lacking {
+    Clean(Step<Arc<CleanFile>>),
+    Work(Step<Arc<WorkFile>>),
+    Mode(Later<FsResult<()>>),
+    Again,
+}
+
+enum Outcome {
+    Opened(Opened),
+    Lacking(FileId, Lacking),
+}
+
+impl Repo {
+    pub fn open(self: &Arc<Self>, caller: Caller, node: NodeId, flags: OpenFlags) -> Step<Opened> {
+        self.open_as(caller, node, flags, true)
+    }
+
+    /// `check`: whether permission bits count (not for the maker of the file).
+    pub fn open_as(
+        self: &Arc<Self>,
+        caller: Caller,
+        node: NodeId,
+        flags: OpenFlags,
+        check: bool,
+    ) -> Step<Opened> {
+        let mut outcome = self.try_open(caller, node, flags, check);
+        // What is there at once is used at once.
+        for _ in 0..4 {
+            match outcome {
+                Ok(Outcome::Opened(opened)) => return Step::Done(Ok(opened)),
+                Err(error) => return Step::Done(Err(error)),
+                Ok(Outcome::Lacking(id, Lacking::Clean(Step::Done(clean)))) => {
+                    if let Err(error) = clean.map(|c| self.add_clean(id, c)) {
+                        return Step::Done(Err(error));
+                    }
+                }
+                Ok(Outcome::Lacking(id, Lacking::Work(Step::Done(work)))) => {
+                    if let Err(error) = work.map(|w| self.add_work(id, w)) {
+                        return Step::Done(Err(error));
+                    }
+                }
+                Ok(Outcome::Lacking(..)) => break,
+            }
+            outcome = self.try_open(caller, node, flags, check);
+        }
+        let repo = Arc::clone(self);
+        Step::Later(Box::pin(async move {
+            for _ in 0..ATTEMPTS_MAX {
+                match outcome? {
+                    Outcome::Opened(opened) => return Ok(opened),
+                    Outcome::Lacking(id, Lacking::Clean(step)) => {
+                        repo.add_clean(id, wait(step).await?);
+                    }
+                    Outcome::Lacking(id, Lacking::Work(step)) => {
+                        repo.add_work(id, wait(step).await?);
+                    }
+                    Outcome::Lacking(_, Lacking::Mode(wait)) => wait.await?,
+                    Outcome::Lacking(_, Lacking::Again) => tokio::task::yield_now().await,
+                }
+                outcome = repo.try_open(caller, node, flags, check);
+            }
+            Err(FsError::Io)
+        }))
+    }
+
+    fn try_open(
+        self: &Arc<Self>,
+        caller: Caller,
+        node: NodeId,
+        flags: OpenFlags,
+        check: bool,
+    ) -> FsResult<Outcome> {
+        let writes = flags.write || flags.truncate;
+        let mode = writes.then(|| self.session.mode());
+        let actor = self.env.actor(caller);
+        self.with(|state| {
+            if let Resolved::Old(id) = state.tree.resolve(node)
+                && state.files.old(node).is_some()
+            {
+                // Through /proc/self/fd: one more descriptor of the old version.
+                self.check_open(state, id, caller, flags, check)?;
+                let opened = self.add_handle(state, id, node, flags, actor)?;
+                return Ok(Outcome::Opened(opened));
+            }
+            let id = self.live(state, node)?;
+            self.check_open(state, id, caller, flags, check)?;
+            match mode {
+                Some(Mode::Wait(wait)) => {
+                    return Ok(Outcome::Lacking(id, Lacking::Mode(wait)));
+                }
+                Some(Mode::Refused(error)) => return Err(error),
+                Some(Mode::Local | Mode::Shared) | None => {}
+            }
+            let current = state.tree.get(id).ok_or(FsError::Stale)?;
+            let (content, mtime) = (current.content, current.mtime);
+            if writes {
+                if state.files.work(id).is_none() {
+                    if state.fenced.is_some() {
+                        return Err(FsError::Io);
+                    }
+                    let clean = state.files.live(id).and_then(|f| f.clean.clone());
+                    let keep = if flags.truncate { 0 } else { u64::MAX };
+                    let step = self.session.open_work(id, content, mtime, keep, clean);
+                    return Ok(Outcome::Lacking(id, Lacking::Work(step)));
+                }
+                if flags.truncate {
+                    self.truncate_work(state, id, 0)?;
+                }
+            } else {
+                let present = state.files.live(id);
+                let usable = present.is_some_and(|f| {
+                    f.work.is_some() || f.clean.is_some() || (f.served && f.content == content)
+                });
+                let small = content.size() <= self.env.config.served_max;
+                if !usable && small {
+                    let file = state.files.live_or(id, content);
+                    file.served = true;
+                    file.content = content;
+                } else if !usable {
+                    let step = self.session.content().open(id, content);
+                    return Ok(Outcome::Lacking(id, Lacking::Clean(step)));
+                }
+            }
+            let number = state.tree.node_id(id);
+            let opened = self.add_handle(state, id, number, flags, actor)?;
+            Ok(Outcome::Opened(opened))
+        })
+    }
+
+    fn check_open(
+        &self,
+        state: &State,
+        id: FileId,
+        caller: Caller,
+        flags: OpenFlags,
+        check: bool,
+    ) -> FsResult<()> {
+        let node = state.tree.get(id).ok_or(FsError::Stale)?;
+        match node.kind {
+            NodeKind::File => {}
+            NodeKind::Dir | NodeKind::Gitlink => return Err(FsError::IsDir),
+            NodeKind::Symlink | NodeKind::Fifo | NodeKind::Socket => {
+                return Err(FsError::NoSuchExtent);
+            }
+        }
+        let writes = flags.write || flags.truncate;
+        if check {
+            self.check_way(state, id, caller)?;
+            let mut mask = 0;
+            if flags.read {
+                mask |= perm::READ;
+            }
+            if writes {
+                mask |= perm::WRITE;
+            }
+            // Running a file needs no permission to read it; the kernel checked the other one.
+            let runs = mask == perm::READ && self.check(node, caller, perm::EXEC).is_ok();
+            if !runs {
+                self.check(node, caller, mask)?;
+            }
+        }
+        if writes && self.read_only {
+            return Err(FsError::ReadOnly);
+        }
+        Ok(())
+    }
+
+    fn add_clean(&self, id: FileId, clean: Arc<CleanFile>) {
+        self.with(|state| {
+            let fits = state.tree.content(id) == Some(clean.content());
+            let file = state.files.live(id);
+            let free = file.is_none_or(|f| f.work.is_none() && f.clean.is_none() && !f.served);
+            if fits && free {
+                let content = clean.content();
+                let file = state.files.live_or(id, content);
+                file.content = content;
+                file.clean = Some(clean);
+            }
+        });
+    }
+
+    fn add_work(&self, id: FileId, work: Arc<WorkFile>) {
+        let spare = self.with(|state| {
+            if state.files.work(id).is_some() {
+                return Some(work);
+            }
+            let content = work.base();
+            state.files.live_or(id, content).work = Some(work);
+            None
+        });
+        if let Some(work) = spare {
+            self.session.drop_work(&work);
+        }
+    }
+
+    /// A descriptor of a file that was just made.
+    pub fn add_work_handle(
+        &self,
+        state: &mut State,
+        id: FileId,
+        work: Arc<WorkFile>,
+        flags: OpenFlags,
+        actor: Actor,
+    ) -> FsResult<Opened> {
+        let file = state.files.live_or(id, mesa_types::ContentRef::Empty);
+        file.work = Some(work);
+        let number = state.tree.node_id(id);
+        self.add_handle(state, id, number, flags, actor)
+    }
+
+    /// An existing file, opened under the lock when that takes nothing from elsewhere.
+    pub fn open_present(
+        &self,
+        state: &mut State,
+        caller: Caller,
+        id: FileId,
+        flags: OpenFlags,
+    ) -> Try<(crate::fs::Entry, Opened)> {
+        self.check_open(state, id, caller, flags, true)?;
+        if state.files.work(id).is_none() {
+            // The kernel looks again and opens it.
+            return Err(FsError::Stale.into());
+        }
+        if flags.truncate {
+            self.truncate_work(state, id, 0)?;
+        }
+        let number = state.tree.node_id(id);
+        let actor = self.env.actor(caller);
+        let opened = self.add_handle(state, id, number, flags, actor)?;
+        Ok((self.entry(state, id)?, opened))
+    }
+
+    fn add_handle(
+        &self,
+        state: &mut State,
+        id: FileId,
+        node: NodeId,
+        flags: OpenFlags,
+        actor: Actor,
+    ) -> FsResult<Opened> {
+        let old = matches!(state.tree.resolve(node), Resolved::Old(_));
+        let file = match old {
+            true => state.files.old_mut(node),
+            false => state.files.live_mut(id),
+        };
+        let file = file.ok_or(FsError::Stale)?;
+        let mode = open_mode(file, self.env.durability())?;
+        let handle = self.env.next_handle();
+        state.files.opened(
+            handle,
+            OpenHandle {
+                id,
+                node,
+                read: flags.read,
+                write: flags.write || flags.truncate,
+                append: flags.append,
+                actor,
+            },
+        );
+        if !old {
+            state.tree.hold(id);
+        }
+        Ok(Opened { handle, mode })
+    }
+
+    /// ftruncate and truncate.
+    pub fn truncate(
+        self: &Arc<Self>,
+        caller: Caller,
+        node: NodeId,
+        handle: Option<Handle>,
+        size: u64,
+    ) -> Step<()> {
+        if size > self.info().file_bytes_max {
+            return Step::Done(Err(FsError::TooBig));
+        }
+        if let Some(handle) = handle {
+            let done = self.with(|state| {
+                let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
+                if !open.write {
+                    return Err(FsError::Invalid);
+                }
+                let file = Self::file_of(state, handle)?;
+                let work = file.work.as_ref().ok_or(FsError::BadHandle)?;
+                resize(work, size)
+            });
+            return Step::Done(done);
+        }
+        let flags = OpenFlags {
+            write: true,
+            truncate: size == 0,
+            ..OpenFlags::default()
+        };
+        // A descriptor for as long as it takes: its end sends the content.
+        match self.open(caller, node, flags) {
+            Step::Done(Err(error)) => Step::Done(Err(error)),
+            Step::Done(Ok(opened)) => Step::Done(self.truncate_opened(&opened, size)),
+            Step::Later(opening) => {
+                let repo = Arc::clone(self);
+                Step::Later(Box::pin(async move {
+                    let opened = opening.await?;
+                    repo.truncate_opened(&opened, size)
+                }))
+            }
+        }
+    }
+
+    fn truncate_opened(&self, opened: &Opened, size: u64) -> FsResult<()> {
+        let done = self.with(|state| {
+            let file = Self::file_of(state, opened.handle)?;
+            resize(file.work.as_ref().ok_or(FsError::BadHandle)?, size)
+        });
+        self.release(opened.handle);
+        done
+    }
+
+    fn truncate_work(&self, state: &mut State, id: FileId, size: u64) -> FsResult<()> {
+        match state.files.work(id) {
+            Some(work) => resize(work, size),
+            None => Err(FsError::Stale),
+        }
+    }
+
+    /// The last descriptor is gone: what was written gets its place in the order.
+    pub fn release(&self, handle: Handle) {
+        let dropped = self.with(|state| {
+            let (open, work) = state.files.closed(handle)?;
+            let unnamed = state.tree.get(open.id).is_none_or(|n| n.nlink == 0);
+            let mut dropped = None;
+            if let Some(work) = work {
+                if unnamed {
+                    if state.files.forget_work(&work) {
+                        dropped = Some(work);
+                    }
+                } else if open.write
+                    && let Err(stop) = self.append_content(state, open.id, &open.actor)
+                {
+                    // The next look at the file tries again.
+                    tracing::debug!(?stop, id = ?open.id, "content not yet queued");
+                }
+            }
+            state.tree.unhold(open.id, open.node);
+            dropped
+        });
+        if let Some(work) = dropped {
+            self.session.drop_work(&work);
+        }
+    }
+
+    /// close(2) of one descriptor.
+    pub fn flush(self: &Arc<Self>, handle: Handle) -> Step<()> {
+        if !matches!(self.env.durability(), Durability::Close | Durability::Write) {
+            return Step::Done(Ok(()));
+        }
+        let wait = self.with(|state| {
+            let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
+            if !open.write {
+                return Ok(None);
+            }
+            let (id, actor) = (open.id, open.actor.clone());
+            match self.append_content(state, id, &actor) {
+                Ok(seq) => Ok(seq.map(|seq| self.session.wait_acked(seq))),
+                Err(Stop::Error(error)) => Err(error),
+                Err(_) => {
+                    let last = self.session.last_seq();
+                    Ok(Some(self.session.wait_acked(last)))
+                }
+            }
+        });
+        match wait {
+            Ok(Some(wait)) => Step::Later(wait),
+            Ok(None) => Step::Done(Ok(())),
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
+
+    pub fn fsync(self: &Arc<Self>, handle: Handle) -> Step<()> {
+        let found = self.with(|state| {
+            let open = state
+                .files
+                .handle(handle)
+                .cloned()
+                .ok_or(FsError::BadHandle)?;
+            if let Some(error) = state.fenced {
+                return Err(error);
+            }
+            let named = state.tree.get(open.id).is_some_and(|n| n.nlink > 0);
+            let work = match named {
+                true => {
+                    // Queued here so that its acknowledgement is known to the tree; what that
+                    // could not take, the session takes.
+                    let _ = self.append_content(state, open.id, &open.actor);
+                    Self::file_of(state, handle)?.work.clone()
+                }
+                // Nobody can find it after a crash.
+                false => None,
+            };
+            let times = times(state, open.id);
+            let path = state.tree.path(open.id).unwrap_or_default();
+            Ok((open, work, times, path))
+        });
+        match found {
+            Ok((open, work, times, path)) => {
+                let work = work.as_ref().map(|w| (w, times));
+                self.session.fsync(work, &path, &open.actor)
+            }
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
+
+    pub fn fsyncdir(self: &Arc<Self>) -> Step<()> {
+        self.session.fsync(None, b"", &Actor::default())
+    }
+}
+
+/// A node's times for a content operation.
+pub fn times(state: &State, id: FileId) -> NodeTimes {
+    let node = state.tree.get(id);
+    NodeTimes {
+        mtime: node.map(|n| n.mtime).unwrap_or_default(),
+        ctime: node.map(|n| n.ctime).unwrap_or_default(),
+    }
+}
+
+/// How the descriptors of a version are served: as the first one was.
+fn open_mode(file: &mut FileState, durability: Durability) -> FsResult<OpenMode> {
+    if file.served || durability == Durability::Write {
+        file.served = true;
+        return Ok(OpenMode::Served { keep_cache: false });
+    }
+    if let Some(backing) = &file.backing {
+        return Ok(OpenMode::Local(Arc::clone(backing)));
+    }
+    let backing = match (&file.work, &file.clean) {
+        (Some(work), _) => work.backing()?,
+        (None, Some(clean)) => Arc::clone(clean.backing()),
+        (None, None) => return Err(FsError::Stale),
+    };
+    file.backing = Some(Arc::clone(&backing));
+    Ok(OpenMode::Local(backing))
+}
+
+fn resize(work: &Arc<WorkFile>, size: u64) -> FsResult<()> {
+    let backing = work.backing()?;
+    rustix::fs::ftruncate(&backing.file, size).map_err(super::data::local_error)?;
+    Ok(())
+}
+
+async fn wait<T>(step: Step<T>) -> FsResult<T> {
+    match step {
+        Step::Done(answer) => answer,
+        Step::Later(answer) => answer.await,
+    }
+}

@@ -1,0 +1,293 @@
+//! An org's directory: the repos the credential can see, listed live.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::future::{FutureExt, Shared};
+use mesa_proto::v1;
+use mesa_types::{FileId, RepoName};
+use parking_lot::Mutex;
+
+use super::{
+    attach::{Attached, attach, open_error},
+    config::{OrgConfig, RepoConfig},
+    env::Env,
+    repo::Repo,
+};
+use crate::{
+    fs::{FsError, FsResult, NodeId, Notice},
+    session::Later,
+};
+
+/// A listing answers for this long.
+const FRESH: Duration = Duration::from_secs(2);
+/// A failed opening is not tried again for this long.
+const RETRY: Duration = Duration::from_secs(1);
+/// Pages of repos read before giving up.
+const PAGES_MAX: usize = 1000;
+
+/// One org of a mount.
+pub struct Org {
+    pub config: OrgConfig,
+    pub node: NodeId,
+    env: Arc<Env>,
+    state: Mutex<OrgState>,
+}
+
+#[derive(Default)]
+struct OrgState {
+    slots: BTreeMap<Vec<u8>, Arc<Slot>>,
+    listed: Option<Instant>,
+    listing: Option<Shared<Later<FsResult<()>>>>,
+}
+
+/// One repo of an org, open or not.
+pub struct Slot {
+    pub org: NodeId,
+    pub name: RepoName,
+    pub info: v1::RepoInfo,
+    pub settings: RepoConfig,
+    /// Its number range in the mount.
+    pub tag: u32,
+    env: Arc<Env>,
+    config: OrgConfig,
+    attached: Mutex<Attachment>,
+}
+
+enum Attachment {
+    No,
+    Opening(Shared<Later<FsResult<()>>>),
+    Yes(Attached),
+    Failed(FsError, Instant),
+}
+
+/// Gives out number ranges.
+pub trait Tags: Send + Sync {
+    /// A number range for this slot, `wanted` if it is free.
+    fn take(&self, wanted: u32) -> u32;
+    /// Makes the slot known under its range.
+    fn register(&self, slot: &Arc<Slot>);
+}
+
+impl Org {
+    pub fn new(env: Arc<Env>, config: OrgConfig, node: NodeId) -> Self {
+        Self {
+            config,
+            node,
+            env,
+            state: Mutex::new(OrgState::default()),
+        }
+    }
+
+    /// A repo that is known.
+    pub fn slot(&self, name: &[u8]) -> Option<Arc<Slot>> {
+        self.state.lock().slots.get(name).cloned()
+    }
+
+    /// All repos that are known, by name.
+    pub fn slots(&self) -> Vec<Arc<Slot>> {
+        self.state.lock().slots.values().cloned().collect()
+    }
+
+    /// Whether the listing may be used without asking.
+    pub fn is_fresh(&self) -> bool {
+        self.state
+            .lock()
+            .listed
+            .is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// Asks the server for the repos. Callers at the same time share one answer.
+    pub fn list(self: &Arc<Self>, tags: &Arc<dyn Tags>) -> Shared<Later<FsResult<()>>> {
+        let mut state = self.state.lock();
+        if let Some(listing) = &state.listing {
+            return listing.clone();
+        }
+        let (org, tags) = (Arc::clone(self), Arc::clone(tags));
+        let task = self.env.config.runtime.spawn(async move {
+            let outcome = org.read_list(&tags).await;
+            org.state.lock().listing = None;
+            outcome
+        });
+        let listing: Later<FsResult<()>> =
+            Box::pin(async move { task.await.unwrap_or(Err(FsError::Io)) });
+        let listing = listing.shared();
+        state.listing = Some(listing.clone());
+        listing
+    }
+
+    async fn read_list(&self, tags: &Arc<dyn Tags>) -> FsResult<()> {
+        let deadline = self.env.config.tuning.deadline;
+        match tokio::time::timeout(deadline, self.read_pages()).await {
+            Ok(Ok(found)) => {
+                let notices = self.take_list(found, tags);
+                self.env.notify(notices);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, org = %self.config.slug, "cannot list repos");
+                use mesa_client::SyncErrorKind as K;
+                // What is known stays usable while the server is away.
+                if self.state.lock().listed.is_some() {
+                    return Ok(());
+                }
+                Err(match error.kind {
+                    K::Unauthenticated | K::Forbidden => FsError::Access,
+                    K::NotFound => FsError::NotFound,
+                    _ => FsError::Io,
+                })
+            }
+            Err(_) => Err(FsError::Io),
+        }
+    }
+
+    async fn read_pages(&self) -> Result<Vec<v1::RepoInfo>, mesa_client::SyncError> {
+        let mut repos = Vec::new();
+        let mut cursor = String::new();
+        for _ in 0..PAGES_MAX {
+            let page = self.config.api.list_repos(v1::ListReposRequest {
+                org: self.config.slug.to_string(),
+                cursor,
+                limit: 0,
+            });
+            let page = page.await?;
+            repos.extend(page.repos);
+            cursor = page.next_cursor;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        Ok(repos)
+    }
+
+    fn take_list(&self, found: Vec<v1::RepoInfo>, tags: &Arc<dyn Tags>) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let mut state = self.state.lock();
+        let before = std::mem::take(&mut state.slots);
+        for info in found {
+            let Ok(name) = info.name.parse::<RepoName>() else {
+                continue;
+            };
+            let Some(settings) = self.config.settings(&name) else {
+                continue;
+            };
+            let key = name.as_str().as_bytes().to_vec();
+            let same = before.get(&key).filter(|s| s.info.id == info.id);
+            let slot = if let Some(slot) = same {
+                Arc::clone(slot)
+            } else {
+                notices.push(Notice::Entry {
+                    parent: self.node,
+                    name: Bytes::from(key.clone()),
+                });
+                let slot = Arc::new(Slot {
+                    org: self.node,
+                    tag: tags.take(info.tag),
+                    name,
+                    info,
+                    settings,
+                    env: Arc::clone(&self.env),
+                    config: self.config.clone(),
+                    attached: Mutex::new(Attachment::No),
+                });
+                tags.register(&slot);
+                slot
+            };
+            state.slots.insert(key, slot);
+        }
+        for (name, slot) in before {
+            if !state.slots.contains_key(&name) {
+                notices.push(Notice::Deleted {
+                    parent: self.node,
+                    child: slot.root(),
+                    name: Bytes::from(name),
+                });
+            }
+        }
+        state.listed = Some(Instant::now());
+        drop(state);
+        notices
+    }
+}
+
+impl Slot {
+    /// Number of the repo's root directory.
+    pub fn root(&self) -> NodeId {
+        NodeId(u64::from(self.tag) << FileId::COUNTER_BITS | 1)
+    }
+
+    /// The open repo.
+    pub fn repo(&self) -> Option<Arc<Repo>> {
+        match &*self.attached.lock() {
+            Attachment::Yes(attached) => Some(Arc::clone(&attached.repo)),
+            _ => None,
+        }
+    }
+
+    /// Opens the repo unless it is open.
+    pub fn open(self: &Arc<Self>) -> Shared<Later<FsResult<()>>> {
+        let mut attached = self.attached.lock();
+        match &*attached {
+            Attachment::Yes(_) => return done(Ok(())),
+            Attachment::Opening(opening) => return opening.clone(),
+            Attachment::Failed(error, at) if at.elapsed() < RETRY => return done(Err(*error)),
+            Attachment::Failed(..) | Attachment::No => {}
+        }
+        let slot = Arc::clone(self);
+        let task = self.env.config.runtime.spawn(async move {
+            let settings = slot.settings.clone();
+            let opening = attach(Arc::clone(&slot.env), &slot.config, settings, slot.tag);
+            let deadline = slot.env.config.tuning.deadline;
+            let (next, outcome) = match tokio::time::timeout(deadline, opening).await {
+                Ok(Ok(attached)) => (Attachment::Yes(attached), Ok(())),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, cause = error_cause(&error), "cannot open a repo");
+                    let error = open_error(&error);
+                    (Attachment::Failed(error, Instant::now()), Err(error))
+                }
+                Err(_) => (
+                    Attachment::Failed(FsError::Io, Instant::now()),
+                    Err(FsError::Io),
+                ),
+            };
+            *slot.attached.lock() = next;
+            outcome
+        });
+        let opening: Later<FsResult<()>> =
+            Box::pin(async move { task.await.unwrap_or(Err(FsError::Io)) });
+        let opening = opening.shared();
+        *attached = Attachment::Opening(opening.clone());
+        opening
+    }
+
+    /// Why the last opening failed.
+    pub fn failure(&self) -> Option<FsError> {
+        match &*self.attached.lock() {
+            Attachment::Failed(error, _) => Some(*error),
+            _ => None,
+        }
+    }
+
+    /// Ends the session; the repo is opened again when it is touched.
+    pub async fn close(&self) -> FsResult<()> {
+        let Some(repo) = self.repo() else {
+            return Ok(());
+        };
+        repo.close().await?;
+        *self.attached.lock() = Attachment::No;
+        Ok(())
+    }
+}
+
+fn done(outcome: FsResult<()>) -> Shared<Later<FsResult<()>>> {
+    let later: Later<FsResult<()>> = Box::pin(std::future::ready(outcome));
+    later.shared()
+}
+
+fn error_cause(error: &crate::session::OpenError) -> String {
+    std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
+}

@@ -1,0 +1,411 @@
+//! One attached repo: its tree and open files behind one lock, its session, and the engine that
+//! runs operations over both.
+//!
+//! An operation is a closure over the locked state that either answers, or says what it lacks
+//! ([`Stop::Load`]: a directory's listing). What it lacks is fetched without the lock, then the
+//! closure runs again from the start. Operations that change something return a [`Plan`]; it is
+//! carried out here as the session's mode demands.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::future::Shared;
+use mesa_proto::v1;
+use mesa_types::{FileId, Nanos, OrgSlug};
+use parking_lot::Mutex;
+
+use super::{
+    env::Env,
+    files::{DirHandle, FileState, Files},
+};
+use crate::{
+    content::WorkFile,
+    fs::{Caller, FsError, FsResult, Handle, NodeId, Step},
+    session::{
+        Actor, Applied, ClientSeq, Durability, HeadInfo, Later, LeaseState, Mode, Refused, Session,
+    },
+    tree::{Origin, Resolved, Tree},
+};
+
+/// Attempts of one operation before it fails; each one follows progress elsewhere.
+const ATTEMPTS_MAX: usize = 1000;
+
+/// A repo with a session.
+pub struct Repo {
+    pub env: Arc<Env>,
+    pub org: OrgSlug,
+    pub session: Arc<Session>,
+    pub read_only: bool,
+    pub(super) state: Mutex<State>,
+}
+
+/// What the repo's lock protects.
+pub struct State {
+    pub tree: Tree,
+    pub files: Files,
+    pub dirs: HashMap<Handle, DirHandle>,
+    /// Listings being read.
+    pub loading: HashMap<FileId, Shared<Later<FsResult<()>>>>,
+    /// Own content operations not acknowledged.
+    pub content_ops: std::collections::BTreeMap<ClientSeq, FileId>,
+    /// Access times set by callers; not stored on the server.
+    pub atimes: HashMap<FileId, Nanos>,
+    /// This client decides alone.
+    pub sole: bool,
+    asides: u64,
+    /// What every operation fails with since the session ended.
+    pub fenced: Option<FsError>,
+}
+
+/// Why a closure over the state did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It answers this.
+    Error(FsError),
+    /// It needs the listing of this directory.
+    Load(FileId),
+    /// It needs what [`Session::mode`] waits for.
+    Again,
+}
+
+impl State {
+    /// A number for a version of a file that nobody has open.
+    pub fn next_aside(&mut self) -> u64 {
+        self.asides += 1;
+        self.asides
+    }
+}
+
+impl From<FsError> for Stop {
+    fn from(error: FsError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Result of a closure over the state.
+pub type Try<T> = Result<T, Stop>;
+
+type Finish<T> = Box<dyn FnOnce(&Repo, &mut State) -> FsResult<T> + Send>;
+
+/// What is to happen.
+pub enum Plan<T> {
+    /// Nothing; the answer is known.
+    Answer(T),
+    /// An operation, then the answer from the changed state.
+    Op(Change<T>),
+}
+
+/// An operation to carry out.
+pub struct Change<T> {
+    /// The operation.
+    pub op: v1::op::Kind,
+    /// Path hint.
+    pub path: Vec<u8>,
+    /// Its time.
+    pub time: Nanos,
+    /// The created file's work file.
+    pub work: Option<Arc<WorkFile>>,
+    /// Content of this file comes before it in the order.
+    pub content_first: Option<FileId>,
+    /// The answer.
+    pub finish: Finish<T>,
+}
+
+enum Attempt<T> {
+    Done(FsResult<T>),
+    Load(FileId),
+    Wait(Later<FsResult<()>>),
+    Submit(Later<FsResult<Applied>>, Finish<T>),
+    Acked(Later<FsResult<()>>, T),
+    Again,
+}
+
+impl Repo {
+    pub fn new(
+        env: Arc<Env>,
+        org: OrgSlug,
+        session: Arc<Session>,
+        tree: Tree,
+        read_only: bool,
+    ) -> Self {
+        Self {
+            env,
+            org,
+            session,
+            read_only,
+            state: Mutex::new(State {
+                tree,
+                files: Files::default(),
+                dirs: HashMap::new(),
+                loading: HashMap::new(),
+                content_ops: std::collections::BTreeMap::new(),
+                atimes: HashMap::new(),
+                sole: false,
+                asides: 0,
+                fenced: None,
+            }),
+        }
+    }
+
+    /// The head as opened.
+    pub fn info(&self) -> Arc<HeadInfo> {
+        self.session.info()
+    }
+
+    /// Runs `work` with the lock held; notices go out after it is released.
+    pub fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = work(&mut state);
+        for (id, before) in state.tree.take_split() {
+            state.files.split(id, before);
+        }
+        let mut dropped: Vec<Arc<WorkFile>> = Vec::new();
+        for id in state.tree.take_freed() {
+            state.atimes.remove(&id);
+            if let Some(work) = state.files.remove_closed(id) {
+                dropped.push(work);
+            }
+        }
+        let notices = state.tree.take_notices();
+        drop(state);
+        for work in dropped {
+            self.session.drop_work(&work);
+        }
+        if !notices.is_empty() {
+            self.env.notify(notices);
+        }
+        result
+    }
+
+    /// An operation that changes nothing.
+    pub fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        ask: impl Fn(&Self, &mut State) -> Try<T> + Send + 'static,
+    ) -> Step<T> {
+        let first = match self.with(|state| ask(self, state)) {
+            Ok(answer) => return Step::Done(Ok(answer)),
+            Err(Stop::Error(error)) => return Step::Done(Err(error)),
+            Err(Stop::Load(dir)) => Some(dir),
+            Err(Stop::Again) => None,
+        };
+        let repo = Arc::clone(self);
+        Step::Later(Box::pin(async move {
+            let mut lacking = first;
+            for _ in 0..ATTEMPTS_MAX {
+                match lacking {
+                    Some(dir) => repo.load(dir).await?,
+                    None => tokio::task::yield_now().await,
+                }
+                match repo.with(|state| ask(&repo, state)) {
+                    Ok(answer) => return Ok(answer),
+                    Err(Stop::Error(error)) => return Err(error),
+                    Err(Stop::Load(dir)) => lacking = Some(dir),
+                    Err(Stop::Again) => lacking = None,
+                }
+            }
+            Err(FsError::Io)
+        }))
+    }
+
+    /// An operation that changes something. `plan` runs under the lock, possibly several times.
+    pub fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        caller: Caller,
+        plan: impl Fn(&Self, &mut State) -> Try<Plan<T>> + Send + 'static,
+    ) -> Step<T> {
+        let actor = self.env.actor(caller);
+        let mut attempt = match self.attempt(&actor, &plan) {
+            Attempt::Done(answer) => return Step::Done(answer),
+            other => other,
+        };
+        let repo = Arc::clone(self);
+        Step::Later(Box::pin(async move {
+            for _ in 0..ATTEMPTS_MAX {
+                match attempt {
+                    Attempt::Done(answer) => return answer,
+                    Attempt::Load(dir) => repo.load(dir).await?,
+                    Attempt::Wait(wait) => wait.await?,
+                    Attempt::Submit(verdict, finish) => match verdict.await {
+                        Ok(_) => return repo.with(|state| finish(&repo, state)),
+                        // The mode changed meanwhile.
+                        Err(FsError::Busy) => {}
+                        Err(error) => return Err(error),
+                    },
+                    Attempt::Acked(wait, answer) => {
+                        wait.await?;
+                        return Ok(answer);
+                    }
+                    Attempt::Again => tokio::task::yield_now().await,
+                }
+                attempt = repo.attempt(&actor, &plan);
+            }
+            Err(FsError::Io)
+        }))
+    }
+
+    fn attempt<T>(
+        self: &Arc<Self>,
+        actor: &Actor,
+        plan: &impl Fn(&Self, &mut State) -> Try<Plan<T>>,
+    ) -> Attempt<T> {
+        let mode = match self.session.mode() {
+            Mode::Local => None,
+            Mode::Shared => Some(()),
+            Mode::Wait(wait) => {
+                // What cannot be done anyway is not worth waiting for.
+                return match self.with(|state| plan(self, state)) {
+                    Ok(Plan::Answer(answer)) => Attempt::Done(Ok(answer)),
+                    Err(Stop::Error(error)) => Attempt::Done(Err(error)),
+                    Err(Stop::Load(dir)) => Attempt::Load(dir),
+                    Ok(Plan::Op(_)) | Err(Stop::Again) => Attempt::Wait(wait),
+                };
+            }
+            Mode::Refused(error) => return Attempt::Done(Err(error)),
+        };
+        if mode.is_some() {
+            return match self.with(|state| self.prepare(actor, state, plan)) {
+                Ok(Plan::Answer(answer)) => Attempt::Done(Ok(answer)),
+                Ok(Plan::Op(change)) => {
+                    let op = change.to_op();
+                    Attempt::Submit(self.session.submit(op, actor), change.finish)
+                }
+                Err(stop) => stop.into(),
+            };
+        }
+        self.with(|state| {
+            let change = match self.prepare(actor, state, plan) {
+                Ok(Plan::Answer(answer)) => return Attempt::Done(Ok(answer)),
+                Ok(Plan::Op(change)) => change,
+                Err(stop) => return stop.into(),
+            };
+            let op = change.to_op();
+            let waits = match self.env.durability() {
+                Durability::Write => true,
+                Durability::Close => matches!(op.kind, Some(v1::op::Kind::Rename(_))),
+                Durability::Fsync | Durability::Local => false,
+            };
+            let kept = op.clone();
+            let seq = match self.session.append(op, actor, change.work.as_ref()) {
+                Ok(seq) => seq,
+                Err(Refused::Retry) => return Attempt::Again,
+                Err(Refused::Failed(error)) => return Attempt::Done(Err(error)),
+            };
+            state.tree.apply(&kept, Origin::Own);
+            match (change.finish)(self, state) {
+                Ok(answer) if waits => Attempt::Acked(self.session.wait_acked(seq), answer),
+                answer => Attempt::Done(answer),
+            }
+        })
+    }
+
+    /// The plan, with content that must come first given its place.
+    fn prepare<T>(
+        &self,
+        actor: &Actor,
+        state: &mut State,
+        plan: &impl Fn(&Self, &mut State) -> Try<Plan<T>>,
+    ) -> Try<Plan<T>> {
+        if let Some(error) = state.fenced {
+            return Err(error.into());
+        }
+        let plan = plan(self, state)?;
+        if let Plan::Op(change) = &plan
+            && let Some(file) = change.content_first
+        {
+            self.append_content(state, file, actor)?;
+        }
+        Ok(plan)
+    }
+
+    /// Gives what was written to a file so far its place in the order.
+    pub fn append_content(
+        &self,
+        state: &mut State,
+        file: FileId,
+        actor: &Actor,
+    ) -> Try<Option<ClientSeq>> {
+        let works = state.files.works(file);
+        let mut last = None;
+        for work in works {
+            let Some(path) = state.tree.path(file) else {
+                return Ok(None);
+            };
+            if state.tree.get(file).is_none_or(|node| node.nlink == 0) {
+                return Ok(None);
+            }
+            let times = super::open::times(state, file);
+            match self.session.append_content(&work, &path, times, actor) {
+                Ok(Some(seq)) => {
+                    state.content_ops.insert(seq, file);
+                    state.tree.add_pending(file);
+                    last = Some(seq);
+                }
+                Ok(None) => {}
+                Err(Refused::Retry) => return Err(Stop::Again),
+                Err(Refused::Failed(error)) => return Err(error.into()),
+            }
+        }
+        Ok(last)
+    }
+
+    /// The present node a number names.
+    pub fn live(&self, state: &State, node: NodeId) -> FsResult<FileId> {
+        match state.tree.resolve(node) {
+            Resolved::Live(id) | Resolved::Old(id) if state.tree.get(id).is_some() => Ok(id),
+            _ => Err(FsError::Stale),
+        }
+    }
+
+    /// The lease changed.
+    pub(super) fn lease(&self, lease: LeaseState) {
+        let head_seq = self.session.head_seq();
+        self.with(|state| {
+            if state.sole {
+                state.tree.raise_floor(head_seq.0);
+            }
+            state.sole = lease == LeaseState::Exclusive;
+        });
+    }
+
+    /// Open state of a file, whichever version the handle belongs to.
+    pub fn file_of<'s>(state: &'s mut State, handle: Handle) -> FsResult<&'s mut FileState> {
+        state.files.of_handle(handle).ok_or(FsError::BadHandle)
+    }
+}
+
+impl<T> From<Stop> for Attempt<T> {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Error(error) => Self::Done(Err(error)),
+            Stop::Load(dir) => Self::Load(dir),
+            Stop::Again => Self::Again,
+        }
+    }
+}
+
+impl<T> Change<T> {
+    /// A change without the rare parts.
+    pub fn new(
+        op: v1::op::Kind,
+        path: Vec<u8>,
+        time: Nanos,
+        finish: impl FnOnce(&Repo, &mut State) -> FsResult<T> + Send + 'static,
+    ) -> Self {
+        Self {
+            op,
+            path,
+            time,
+            work: None,
+            content_first: None,
+            finish: Box::new(finish),
+        }
+    }
+
+    fn to_op(&self) -> v1::Op {
+        v1::Op {
+            time_ns: self.time.0,
+            path: self.path.clone().into(),
+            actor: 0,
+            kind: Some(self.op.clone()),
+        }
+    }
+}

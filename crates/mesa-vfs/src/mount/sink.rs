@@ -1,0 +1,195 @@
+//! What the session tells: other sessions' operations, acknowledgements, picked-up content,
+//! reloads.
+
+use std::sync::Arc;
+
+use mesa_proto::v1::{self, op::Kind};
+use mesa_types::{FileId, Nanos};
+
+use super::repo::{Repo, State};
+use crate::{
+    fs::{FsError, NodeId},
+    session::{Actor, ClientSeq, HeadSeq, LeaseState, MergedContent, Picked, Reload, TreeSink},
+    tree::{Origin, content_from_proto, node_from_proto},
+};
+
+/// The sink's calls need the repo's own reference; the session holds this weakly.
+pub struct Sink(pub Arc<Repo>);
+
+impl TreeSink for Sink {
+    fn on_event(&self, entry: &v1::LogEntry) {
+        self.0.with(|state| {
+            for (index, op) in entry.ops.iter().enumerate() {
+                let seq = entry.first_seq + index as u64;
+                let merged = entry.merged.iter().find(|m| m.index as usize == index);
+                apply_remote(state, op, seq, merged);
+            }
+        });
+    }
+
+    fn on_applied(&self, _: ClientSeq, head_seq: HeadSeq, op: &v1::Op) {
+        self.0
+            .with(|state| state.tree.apply(op, Origin::OwnAt(head_seq.0)));
+    }
+
+    fn on_acked(&self, up_to: ClientSeq, head_seq: HeadSeq, merged: &[MergedContent]) {
+        self.0.with(|state| {
+            let later = state.content_ops.split_off(&ClientSeq(up_to.0 + 1));
+            let acked = std::mem::replace(&mut state.content_ops, later);
+            for (seq, file) in acked {
+                let content = merged.iter().find(|m| m.seq == seq).map(|m| m.content);
+                state.tree.end_pending(file, head_seq.0, content);
+                if content.is_some() {
+                    retire(state, file);
+                }
+            }
+        });
+    }
+
+    fn on_rejected(&self, seq: ClientSeq, op: &v1::Op, error: FsError) {
+        tracing::warn!(%seq, %error, "the server refused an operation");
+        let reread = self.0.with(|state| {
+            if let Some(file) = state.content_ops.remove(&seq) {
+                state.tree.end_pending(file, 0, None);
+            }
+            let id = target(op)?;
+            if let Some(node) = state.tree.get_mut(id) {
+                node.as_of = 0;
+            }
+            let parent = state.tree.get(id)?.parent;
+            state.tree.mark_dir_stale(parent);
+            Some(parent)
+        });
+        if let Some(parent) = reread {
+            let repo = Arc::clone(&self.0);
+            let runtime = &self.0.env.config.runtime;
+            runtime.spawn(repo.reread(vec![parent]));
+        }
+    }
+
+    fn on_picked(&self, picked: &Picked) {
+        self.0.with(|state| {
+            let newest = state
+                .content_ops
+                .iter()
+                .rev()
+                .find(|(_, file)| **file == picked.file)
+                .is_none_or(|(seq, _)| *seq <= picked.seq);
+            if newest {
+                let (id, content) = (picked.file, picked.content);
+                let mtime = picked.stat.mtime;
+                state
+                    .tree
+                    .set_content(id, content, mtime, picked.time, Origin::Own);
+            }
+        });
+    }
+
+    fn on_work_changed(&self, file: FileId) {
+        let unnamed = self.0.with(|state| {
+            match state.tree.get(file) {
+                Some(node) if node.nlink > 0 => {}
+                _ => return state.files.works(file),
+            }
+            if let Err(stop) = self.0.append_content(state, file, &Actor::default()) {
+                tracing::debug!(?stop, ?file, "content not yet queued");
+            }
+            Vec::new()
+        });
+        for work in unnamed {
+            if self.0.with(|state| state.files.forget_work(&work)) {
+                self.0.session.drop_work(&work);
+            }
+        }
+    }
+
+    fn on_work_settled(&self, file: FileId) {
+        let works = self.0.with(|state| state.files.works(file));
+        for work in works {
+            // Open descriptors keep it; it is settled again after them.
+            if self.0.with(|state| state.files.forget_work(&work)) {
+                self.0.session.drop_work(&work);
+            }
+        }
+    }
+
+    fn on_lease(&self, lease: LeaseState) {
+        self.0.lease(lease);
+    }
+
+    fn on_sealed(&self, _: &v1::Sealed) {}
+
+    fn on_reload(&self, reload: &Reload, head_seq: HeadSeq) {
+        tracing::info!(?reload, "reading all metadata again");
+        let info = self.0.info();
+        let stale = self.0.with(|state| {
+            if matches!(reload, Reload::Replaced { .. }) {
+                state.fenced = None;
+            }
+            let stale = state.tree.mark_stale();
+            if let Ok(root) = node_from_proto(info.root.clone())
+                && root.id == state.tree.root()
+            {
+                state.tree.refresh(root, head_seq.0);
+            }
+            stale
+        });
+        let repo = Arc::clone(&self.0);
+        self.0.env.config.runtime.spawn(repo.reread(stale));
+    }
+
+    fn on_fenced(&self, error: FsError, message: &str) {
+        tracing::warn!(%error, message, "the session ended");
+        self.0.with(|state| state.fenced = Some(error));
+    }
+
+    fn on_key(&self, good: bool) {
+        tracing::info!(good, "credential");
+    }
+}
+
+fn apply_remote(state: &mut State, op: &v1::Op, seq: u64, merged: Option<&v1::Merged>) {
+    match (&op.kind, merged) {
+        (Some(Kind::SetContent(set)), Some(merged)) => {
+            let Ok(content) = content_from_proto(merged.content.as_ref()) else {
+                return;
+            };
+            let times = (Nanos(set.mtime_ns), Nanos(op.time_ns));
+            let id = FileId(set.id);
+            state
+                .tree
+                .set_content(id, content, times.0, times.1, Origin::Remote(seq));
+        }
+        _ => state.tree.apply(op, Origin::Remote(seq)),
+    }
+    if let Some(Kind::SetContent(set)) = &op.kind {
+        retire(state, FileId(set.id));
+    }
+}
+
+/// What is kept here of a closed file is older than its content now: it is served from the cache,
+/// and a work file stays in sight only until it is settled.
+fn retire(state: &mut State, file: FileId) {
+    let Some(content) = state.tree.content(file) else {
+        return;
+    };
+    let past = state
+        .files
+        .live(file)
+        .is_some_and(|f| f.opens == 0 && f.work.as_ref().is_some_and(|w| w.base() != content));
+    if past {
+        // A number no presenter uses: nobody has this version open.
+        let aside = NodeId(1 << 62 | 1 << 63 | state.next_aside());
+        state.files.retire_closed(file, aside);
+    }
+}
+
+fn target(op: &v1::Op) -> Option<FileId> {
+    Some(FileId(match op.kind.as_ref()? {
+        Kind::SetAttr(op) => op.id,
+        Kind::SetContent(op) => op.id,
+        Kind::SetXattr(op) => op.id,
+        Kind::RemoveXattr(op) => op.id,
+        _ => return None,
+    }))
+}
