@@ -23,9 +23,7 @@ use bytes::Bytes;
 use mesa_types::{ContentRef, FileId, NodeKind};
 
 pub use apply::Origin;
-pub use convert::{
-    BadMessage, ListedNode, content_from_proto, content_to_proto, node_from_proto, owner_to_proto,
-};
+pub use convert::{ListedNode, node_from_wire};
 pub use listing::{Listing, Verdict};
 pub use node::{DirState, Extra, Loaded, Name, Node};
 
@@ -98,6 +96,8 @@ pub struct Tree {
     notices: Vec<Notice>,
     /// Files whose last entry and last user are gone.
     freed: Vec<FileId>,
+    /// Files whose last entry is gone, used or not.
+    unnamed: Vec<FileId>,
     /// Files that got a new version while held; the user of the tree lets the old one go its way.
     split: Vec<(FileId, NodeId)>,
 }
@@ -105,7 +105,7 @@ pub struct Tree {
 impl Tree {
     /// A tree with only its root, not loaded. `node_tag` (22 bits) goes into its node numbers.
     pub fn new(root: ListedNode, head_seq: u64, node_tag: u32) -> Self {
-        let id = root.id;
+        let id = root.attr.id;
         let mut tree = Self {
             root: id,
             base: u64::from(node_tag) << FileId::COUNTER_BITS,
@@ -120,6 +120,7 @@ impl Tree {
             floor: 0,
             notices: Vec::new(),
             freed: Vec::new(),
+            unnamed: Vec::new(),
             split: Vec::new(),
         };
         let mut node = root.into_node(id, Name::new(b""), head_seq);
@@ -347,6 +348,11 @@ impl Tree {
     /// Ids that have neither a name nor a user any more.
     pub fn take_freed(&mut self) -> Vec<FileId> {
         std::mem::take(&mut self.freed)
+    }
+
+    /// Files that lost their last name; some may still be in use.
+    pub fn take_unnamed(&mut self) -> Vec<FileId> {
+        std::mem::take(&mut self.unnamed)
     }
 
     /// Files replaced remotely while held, with the number the old version keeps.

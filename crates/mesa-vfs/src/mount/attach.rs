@@ -17,7 +17,7 @@ use crate::{
         Actor, OpenError, RecoveredOp, RecoveredWork, Session, SessionConfig, SessionTarget,
         TreeSink,
     },
-    tree::{Origin, Tree, node_from_proto},
+    tree::{Origin, Tree, node_from_wire},
 };
 
 /// A repo in use: the repo, and what its session reports to.
@@ -59,12 +59,11 @@ pub async fn attach(
     })
     .await?;
     let info = opened.session.info();
-    let root = node_from_proto(info.root.clone())
+    let root = node_from_wire(info.root.clone())
         .map_err(|_| OpenError::Answer("its root is not a node"))?;
     let tree = Tree::new(root, info.head_seq.0, node_tag);
     let repo = Arc::new(Repo::new(
         Arc::clone(&env),
-        org.slug.clone(),
         Arc::clone(&opened.session),
         tree,
         info.read_only || settings.read_only,

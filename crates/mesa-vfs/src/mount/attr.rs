@@ -6,14 +6,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use mesa_proto::v1::{self, op::Kind};
+use mesa_proto::{
+    convert::owner_to_wire,
+    v1::{self, op::Kind},
+};
 use mesa_types::{FileId, Nanos, NodeKind};
 
 use super::repo::{Change, Plan, Repo, State, Try};
 use crate::{
     content::WorkStat,
     fs::{AttrChange, Caller, Entry, FileAttr, FsError, FsResult, Handle, NodeId, Step, TimeOrNow},
-    tree::{Node, Resolved, owner_to_proto, perm},
+    tree::{Node, Resolved, perm},
 };
 
 /// Size of a directory as shown.
@@ -257,11 +260,11 @@ impl Repo {
             let keep_uid = uid == subject.uid;
             let keep_gid = gid == subject.gid;
             set.set_owner = true;
-            set.uid = owner_to_proto(match keep_uid {
+            set.uid = owner_to_wire(match keep_uid {
                 true => node.uid,
                 false => self.env.stored_uid(uid),
             });
-            set.gid = owner_to_proto(match keep_gid {
+            set.gid = owner_to_wire(match keep_gid {
                 true => node.gid,
                 false => self.env.stored_gid(gid),
             });

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use mesa_proto::v1::{self, op::Kind};
+use mesa_proto::{
+    convert::{content_to_wire, owner_to_wire},
+    v1::{self, op::Kind},
+};
 use mesa_types::{
     FileId, NodeKind, Owner,
     limits::{PATH_MAX, SYMLINK_MAX},
@@ -14,8 +17,7 @@ use super::{
 };
 use crate::{
     fs::{Caller, Entry, FsError, FsResult, NodeId, OpenFlags, Opened, RenameFlags, Step},
-    session::Mode,
-    tree::{Name, Node, content_to_proto, owner_to_proto, perm},
+    tree::{Name, Node, perm},
 };
 
 /// Links one file may have, as on ext4.
@@ -106,8 +108,8 @@ impl Repo {
             id: id.0,
             kind: new.kind as u32,
             mode,
-            uid: owner_to_proto(uid),
-            gid: owner_to_proto(gid),
+            uid: owner_to_wire(uid),
+            gid: owner_to_wire(gid),
             target: new.target.clone(),
             ..v1::Create::default()
         };
@@ -203,114 +205,60 @@ impl Repo {
             return Step::Done(Err(error));
         }
         let name = Name::new(name);
-        match self.session.mode() {
-            Mode::Local => self.create_local(caller, parent, name, mode, flags),
-            Mode::Refused(error) => Step::Done(Err(error)),
-            // The lease decides which way it goes.
-            Mode::Shared => self.create_shared(caller, parent, name, mode, flags),
-            Mode::Wait(wait) => {
-                let repo = Arc::clone(self);
-                Step::Later(Box::pin(async move {
-                    wait.await?;
-                    let step = match repo.session.mode() {
-                        Mode::Local => repo.create_local(caller, parent, name, mode, flags),
-                        _ => repo.create_shared(caller, parent, name, mode, flags),
-                    };
-                    match step {
-                        Step::Done(answer) => answer,
-                        Step::Later(answer) => answer.await,
-                    }
-                }))
-            }
+        let made = self.change(caller, move |repo, state| {
+            repo.plan_create_open(state, caller, parent, &name, mode, flags)
+        });
+        // Somebody else made it first; the kernel looks again.
+        let again = move |made: FsResult<(Entry, Opened)>| match made {
+            Err(FsError::Exists) if !flags.exclusive => Err(FsError::Stale),
+            made => made,
+        };
+        match made {
+            Step::Done(made) => Step::Done(again(made)),
+            Step::Later(made) => Step::Later(Box::pin(async move { again(made.await) })),
         }
     }
 
     /// One journal write makes the entry and marks its work file.
-    fn create_local(
-        self: &Arc<Self>,
+    fn plan_create_open(
+        &self,
+        state: &mut State,
         caller: Caller,
         parent: NodeId,
-        name: Name,
+        name: &Name,
         mode: u32,
         flags: OpenFlags,
-    ) -> Step<(Entry, Opened)> {
-        self.change(caller, move |repo, state| {
-            let dir = repo.writable_dir(state, parent, caller)?;
-            if let Some(id) = state.tree.child(dir, name.as_bytes()) {
-                if flags.exclusive {
-                    return Err(FsError::Exists.into());
-                }
-                // Made by somebody else since the kernel looked.
-                return repo
-                    .open_present(state, caller, id, flags)
-                    .map(Plan::Answer);
+    ) -> Try<Plan<(Entry, Opened)>> {
+        let dir = self.writable_dir(state, parent, caller)?;
+        if let Some(id) = state.tree.child(dir, name.as_bytes()) {
+            if flags.exclusive {
+                return Err(FsError::Exists.into());
             }
-            let new = New {
-                kind: NodeKind::File,
-                mode,
-                target: bytes::Bytes::new(),
-            };
-            let (create, path) = repo.plan_create(state, caller, dir, &name, &new)?;
-            let id = FileId(create.id);
-            let now = repo.env.now();
-            let work = repo.session.create_work(id, now)?;
-            let served = Arc::clone(&work);
-            let actor = repo.env.actor(caller);
-            let finish = move |repo: &Self, state: &mut State| {
-                let opened = repo.add_work_handle(state, id, served, flags, actor)?;
-                let entry = repo.entry(state, id)?;
-                Ok((entry, opened))
-            };
-            let mut change = Change::new(Kind::Create(create), path, now, finish);
-            change.work = Some(work);
-            Ok(Plan::Op(change))
-        })
-    }
-
-    /// The server decides about the entry; then it is opened like any other.
-    fn create_shared(
-        self: &Arc<Self>,
-        caller: Caller,
-        parent: NodeId,
-        name: Name,
-        mode: u32,
-        flags: OpenFlags,
-    ) -> Step<(Entry, Opened)> {
+            // Made by somebody else since the kernel looked.
+            return self
+                .open_present(state, caller, id, flags)
+                .map(Plan::Answer);
+        }
         let new = New {
             kind: NodeKind::File,
             mode,
             target: bytes::Bytes::new(),
         };
-        let repo = Arc::clone(self);
-        Step::Later(Box::pin(async move {
-            let made = match repo.make(caller, parent, name.as_bytes(), new) {
-                Step::Done(answer) => answer,
-                Step::Later(answer) => answer.await,
-            };
-            let (entry, check) = match made {
-                Ok(entry) => (entry, false),
-                Err(FsError::Exists) if !flags.exclusive => {
-                    let found = match repo.lookup(caller, parent, name.as_bytes()) {
-                        Step::Done(answer) => answer,
-                        Step::Later(answer) => answer.await,
-                    };
-                    match found? {
-                        crate::fs::Found::Entry(entry) => (entry, true),
-                        crate::fs::Found::Absent => return Err(FsError::NotFound),
-                    }
-                }
-                Err(error) => return Err(error),
-            };
-            // Who makes a file may write it, whatever its mode says.
-            let opened = match repo.open_as(caller, entry.node, flags, check) {
-                Step::Done(answer) => answer,
-                Step::Later(answer) => answer.await,
-            };
-            if opened.is_err() {
-                repo.forget(entry.node, 1);
-            }
-            Ok((entry, opened?))
-        }))
+        let (create, path) = self.plan_create(state, caller, dir, name, &new)?;
+        let id = FileId(create.id);
+        let now = self.env.now();
+        let work = self.session.create_work(id, now)?;
+        let served = Arc::clone(&work);
+        let actor = self.env.actor(caller);
+        let finish = move |repo: &Self, state: &mut State| {
+            let opened = repo.add_work_handle(state, id, served, flags, actor)?;
+            let entry = repo.entry(state, id)?;
+            Ok((entry, opened))
+        };
+        let mut change = Change::new(Kind::Create(create), path, now, finish);
+        change.work = Some(work);
+        change.work_is_new = true;
+        Ok(Plan::Op(change))
     }
 
     pub fn tmpfile(
@@ -392,10 +340,10 @@ impl Repo {
                     id: id.0,
                     kind: source.kind as u32,
                     mode: u32::from(source.mode),
-                    uid: owner_to_proto(source.uid),
-                    gid: owner_to_proto(source.gid),
+                    uid: owner_to_wire(source.uid),
+                    gid: owner_to_wire(source.gid),
                     mtime_ns: source.mtime.0,
-                    content: Some(content_to_proto(source.content)),
+                    content: Some(content_to_wire(&source.content)),
                     ..v1::Create::default()
                 };
                 let mut change = Change::new(Kind::Create(create), path, now, finish);

@@ -53,8 +53,6 @@ pub struct OpenHandle {
     pub id: FileId,
     /// The number it was opened under.
     pub node: NodeId,
-    /// Open for reading.
-    pub read: bool,
     /// Open for writing.
     pub write: bool,
     /// Every write goes to the end.

@@ -3,14 +3,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt};
-use mesa_proto::v1;
+use mesa_proto::{convert::Malformed, v1};
 use mesa_types::FileId;
 
 use super::repo::{Repo, State};
 use crate::{
     fs::{FsError, FsResult},
     session::Later,
-    tree::{BadMessage, Listing, Loaded, Node, Verdict},
+    tree::{Listing, Loaded, Node, Verdict},
 };
 
 /// Readings of one directory that came too late before giving up.
@@ -198,7 +198,7 @@ impl Taking {
     }
 }
 
-fn bad(error: BadMessage) -> FsError {
+fn bad(error: Malformed) -> FsError {
     tracing::warn!(%error, "unusable metadata");
     FsError::Io
 }

@@ -24,7 +24,6 @@ enum Lacking {
     Clean(Step<Arc<CleanFile>>),
     Work(Step<Arc<WorkFile>>),
     Mode(Later<FsResult<()>>),
-    Again,
 }
 
 enum Outcome {
@@ -34,18 +33,7 @@ enum Outcome {
 
 impl Repo {
     pub fn open(self: &Arc<Self>, caller: Caller, node: NodeId, flags: OpenFlags) -> Step<Opened> {
-        self.open_as(caller, node, flags, true)
-    }
-
-    /// `check`: whether permission bits count (not for the maker of the file).
-    pub fn open_as(
-        self: &Arc<Self>,
-        caller: Caller,
-        node: NodeId,
-        flags: OpenFlags,
-        check: bool,
-    ) -> Step<Opened> {
-        let mut outcome = self.try_open(caller, node, flags, check);
+        let mut outcome = self.try_open(caller, node, flags);
         // What is there at once is used at once.
         for _ in 0..4 {
             match outcome {
@@ -63,7 +51,7 @@ impl Repo {
                 }
                 Ok(Outcome::Lacking(..)) => break,
             }
-            outcome = self.try_open(caller, node, flags, check);
+            outcome = self.try_open(caller, node, flags);
         }
         let repo = Arc::clone(self);
         Step::Later(Box::pin(async move {
@@ -77,9 +65,8 @@ impl Repo {
                         repo.add_work(id, wait(step).await?);
                     }
                     Outcome::Lacking(_, Lacking::Mode(wait)) => wait.await?,
-                    Outcome::Lacking(_, Lacking::Again) => tokio::task::yield_now().await,
                 }
-                outcome = repo.try_open(caller, node, flags, check);
+                outcome = repo.try_open(caller, node, flags);
             }
             Err(FsError::Io)
         }))
@@ -90,7 +77,6 @@ impl Repo {
         caller: Caller,
         node: NodeId,
         flags: OpenFlags,
-        check: bool,
     ) -> FsResult<Outcome> {
         let writes = flags.write || flags.truncate;
         let mode = writes.then(|| self.session.mode());
@@ -100,12 +86,12 @@ impl Repo {
                 && state.files.old(node).is_some()
             {
                 // Through /proc/self/fd: one more descriptor of the old version.
-                self.check_open(state, id, caller, flags, check)?;
+                self.check_open(state, id, caller, flags)?;
                 let opened = self.add_handle(state, id, node, flags, actor)?;
                 return Ok(Outcome::Opened(opened));
             }
             let id = self.live(state, node)?;
-            self.check_open(state, id, caller, flags, check)?;
+            self.check_open(state, id, caller, flags)?;
             match mode {
                 Some(Mode::Wait(wait)) => {
                     return Ok(Outcome::Lacking(id, Lacking::Mode(wait)));
@@ -155,7 +141,6 @@ impl Repo {
         id: FileId,
         caller: Caller,
         flags: OpenFlags,
-        check: bool,
     ) -> FsResult<()> {
         let node = state.tree.get(id).ok_or(FsError::Stale)?;
         match node.kind {
@@ -166,20 +151,18 @@ impl Repo {
             }
         }
         let writes = flags.write || flags.truncate;
-        if check {
-            self.check_way(state, id, caller)?;
-            let mut mask = 0;
-            if flags.read {
-                mask |= perm::READ;
-            }
-            if writes {
-                mask |= perm::WRITE;
-            }
-            // Running a file needs no permission to read it; the kernel checked the other one.
-            let runs = mask == perm::READ && self.check(node, caller, perm::EXEC).is_ok();
-            if !runs {
-                self.check(node, caller, mask)?;
-            }
+        self.check_way(state, id, caller)?;
+        let mut mask = 0;
+        if flags.read {
+            mask |= perm::READ;
+        }
+        if writes {
+            mask |= perm::WRITE;
+        }
+        // Running a file needs no permission to read it; the kernel checked the other one.
+        let runs = mask == perm::READ && self.check(node, caller, perm::EXEC).is_ok();
+        if !runs {
+            self.check(node, caller, mask)?;
         }
         if writes && self.read_only {
             return Err(FsError::ReadOnly);
@@ -238,7 +221,7 @@ impl Repo {
         id: FileId,
         flags: OpenFlags,
     ) -> Try<(crate::fs::Entry, Opened)> {
-        self.check_open(state, id, caller, flags, true)?;
+        self.check_open(state, id, caller, flags)?;
         if state.files.work(id).is_none() {
             // The kernel looks again and opens it.
             return Err(FsError::Stale.into());
@@ -273,7 +256,6 @@ impl Repo {
             OpenHandle {
                 id,
                 node,
-                read: flags.read,
                 write: flags.write || flags.truncate,
                 append: flags.append,
                 actor,

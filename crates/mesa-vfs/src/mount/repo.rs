@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::future::Shared;
 use mesa_proto::v1;
-use mesa_types::{FileId, Nanos, OrgSlug};
+use mesa_types::{FileId, Nanos};
 use parking_lot::Mutex;
 
 use super::{
@@ -32,7 +32,6 @@ const ATTEMPTS_MAX: usize = 1000;
 /// A repo with a session.
 pub struct Repo {
     pub env: Arc<Env>,
-    pub org: OrgSlug,
     pub session: Arc<Session>,
     pub read_only: bool,
     pub(super) state: Mutex<State>,
@@ -104,6 +103,8 @@ pub struct Change<T> {
     pub time: Nanos,
     /// The created file's work file.
     pub work: Option<Arc<WorkFile>>,
+    /// It was made for this operation and goes when that fails.
+    pub work_is_new: bool,
     /// Content of this file comes before it in the order.
     pub content_first: Option<FileId>,
     /// The answer.
@@ -114,7 +115,7 @@ enum Attempt<T> {
     Done(FsResult<T>),
     Load(FileId),
     Wait(Later<FsResult<()>>),
-    Submit(Later<FsResult<Applied>>, Finish<T>),
+    Submit(Later<FsResult<Applied>>, Box<Change<T>>),
     Acked(Later<FsResult<()>>, T),
     Again,
 }
@@ -122,14 +123,12 @@ enum Attempt<T> {
 impl Repo {
     pub fn new(
         env: Arc<Env>,
-        org: OrgSlug,
         session: Arc<Session>,
         tree: Tree,
         read_only: bool,
     ) -> Self {
         Self {
             env,
-            org,
             session,
             read_only,
             state: Mutex::new(State {
@@ -159,6 +158,12 @@ impl Repo {
             state.files.split(id, before);
         }
         let mut dropped: Vec<Arc<WorkFile>> = Vec::new();
+        for id in state.tree.take_unnamed() {
+            // Nothing is uploaded of a file that is gone before it was.
+            if let Some(work) = state.files.remove_closed(id) {
+                dropped.push(work);
+            }
+        }
         for id in state.tree.take_freed() {
             state.atimes.remove(&id);
             if let Some(work) = state.files.remove_closed(id) {
@@ -224,11 +229,15 @@ impl Repo {
                     Attempt::Done(answer) => return answer,
                     Attempt::Load(dir) => repo.load(dir).await?,
                     Attempt::Wait(wait) => wait.await?,
-                    Attempt::Submit(verdict, finish) => match verdict.await {
-                        Ok(_) => return repo.with(|state| finish(&repo, state)),
-                        // The mode changed meanwhile.
-                        Err(FsError::Busy) => {}
-                        Err(error) => return Err(error),
+                    Attempt::Submit(verdict, change) => match verdict.await {
+                        Ok(_) => return repo.decided(*change),
+                        Err(error) => {
+                            repo.failed(change.new_work());
+                            // Busy: the mode changed meanwhile.
+                            if error != FsError::Busy {
+                                return Err(error);
+                            }
+                        }
                     },
                     Attempt::Acked(wait, answer) => {
                         wait.await?;
@@ -266,12 +275,13 @@ impl Repo {
                 Ok(Plan::Answer(answer)) => Attempt::Done(Ok(answer)),
                 Ok(Plan::Op(change)) => {
                     let op = change.to_op();
-                    Attempt::Submit(self.session.submit(op, actor), change.finish)
+                    Attempt::Submit(self.session.submit(op, actor), Box::new(change))
                 }
                 Err(stop) => stop.into(),
             };
         }
-        self.with(|state| {
+        let mut unused = None;
+        let attempt = self.with(|state| {
             let change = match self.prepare(actor, state, plan) {
                 Ok(Plan::Answer(answer)) => return Attempt::Done(Ok(answer)),
                 Ok(Plan::Op(change)) => change,
@@ -286,15 +296,37 @@ impl Repo {
             let kept = op.clone();
             let seq = match self.session.append(op, actor, change.work.as_ref()) {
                 Ok(seq) => seq,
-                Err(Refused::Retry) => return Attempt::Again,
-                Err(Refused::Failed(error)) => return Attempt::Done(Err(error)),
+                Err(refused) => {
+                    unused = change.new_work();
+                    return match refused {
+                        Refused::Retry => Attempt::Again,
+                        Refused::Failed(error) => Attempt::Done(Err(error)),
+                    };
+                }
             };
             state.tree.apply(&kept, Origin::Own);
             match (change.finish)(self, state) {
                 Ok(answer) if waits => Attempt::Acked(self.session.wait_acked(seq), answer),
                 answer => Attempt::Done(answer),
             }
-        })
+        });
+        self.failed(unused);
+        attempt
+    }
+
+    /// The server decided for a change, and the tree has it already.
+    fn decided<T>(&self, change: Change<T>) -> FsResult<T> {
+        if let Some(work) = &change.work {
+            self.session.mark_work(work)?;
+        }
+        self.with(|state| (change.finish)(self, state))
+    }
+
+    /// A change did not happen.
+    fn failed(&self, work: Option<Arc<WorkFile>>) {
+        if let Some(work) = work {
+            self.session.drop_work(&work);
+        }
     }
 
     /// The plan, with content that must come first given its place.
@@ -395,9 +427,14 @@ impl<T> Change<T> {
             path,
             time,
             work: None,
+            work_is_new: false,
             content_first: None,
             finish: Box::new(finish),
         }
+    }
+
+    fn new_work(&self) -> Option<Arc<WorkFile>> {
+        self.work.clone().filter(|_| self.work_is_new)
     }
 
     fn to_op(&self) -> v1::Op {

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use mesa_proto::v1::{self, op::Kind};
+use mesa_proto::{
+    convert::content_from_wire,
+    v1::{self, op::Kind},
+};
 use mesa_types::{FileId, Nanos};
 
 use super::repo::{Repo, State};
 use crate::{
     fs::{FsError, NodeId},
     session::{Actor, ClientSeq, HeadSeq, LeaseState, MergedContent, Picked, Reload, TreeSink},
-    tree::{Origin, content_from_proto, node_from_proto},
+    tree::{Origin, node_from_wire},
 };
 
 /// The sink's calls need the repo's own reference; the session holds this weakly.
@@ -127,8 +130,8 @@ impl TreeSink for Sink {
                 state.fenced = None;
             }
             let stale = state.tree.mark_stale();
-            if let Ok(root) = node_from_proto(info.root.clone())
-                && root.id == state.tree.root()
+            if let Ok(root) = node_from_wire(info.root.clone())
+                && root.attr.id == state.tree.root()
             {
                 state.tree.refresh(root, head_seq.0);
             }
@@ -151,7 +154,7 @@ impl TreeSink for Sink {
 fn apply_remote(state: &mut State, op: &v1::Op, seq: u64, merged: Option<&v1::Merged>) {
     match (&op.kind, merged) {
         (Some(Kind::SetContent(set)), Some(merged)) => {
-            let Ok(content) = content_from_proto(merged.content.as_ref()) else {
+            let Ok(content) = content_from_wire(merged.content.as_ref()) else {
                 return;
             };
             let times = (Nanos(set.mtime_ns), Nanos(op.time_ns));

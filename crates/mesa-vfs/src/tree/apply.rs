@@ -1,11 +1,13 @@
 //! Applying operations: own decisions, own operations the server decided, and other sessions'.
 
-use mesa_proto::v1::{self, op::Kind};
+use mesa_proto::{
+    convert::{content_from_wire, owner_from_wire},
+    v1::{self, op::Kind},
+};
 use mesa_types::{ContentRef, FileId, Nanos, NodeKind};
 
 use super::{
     Tree,
-    convert::{content_from_proto, owner_from_proto},
     node::{DirState, Loaded, Name, Node},
 };
 
@@ -65,7 +67,7 @@ impl Tree {
             Some(Kind::Rename(rename)) => self.rename(rename, time, origin),
             Some(Kind::SetAttr(set)) => self.set_attr(set, time, origin),
             Some(Kind::SetContent(set)) => {
-                if let Ok(content) = content_from_proto(set.content.as_ref()) {
+                if let Ok(content) = content_from_wire(set.content.as_ref()) {
                     let mtime = Nanos(set.mtime_ns);
                     self.set_content(FileId(set.id), content, mtime, time, origin);
                 }
@@ -183,15 +185,15 @@ impl Tree {
                     0 => time,
                     ns => Nanos(ns),
                 };
-                let content = content_from_proto(create.content.as_ref());
+                let content = content_from_wire(create.content.as_ref());
                 let mut node = Node {
                     id,
                     kind,
                     mode: (create.mode & 0o7777) as u16,
                     conflicted: false,
                     orphan: false,
-                    uid: owner_from_proto(create.uid),
-                    gid: owner_from_proto(create.gid),
+                    uid: owner_from_wire(create.uid),
+                    gid: owner_from_wire(create.gid),
                     nlink: 1,
                     lookups: 0,
                     mtime,
@@ -260,13 +262,18 @@ impl Tree {
 
     /// One name of the node is gone.
     fn unlinked(&mut self, id: FileId, time: Nanos, origin: Origin) {
+        let mut unnamed = false;
         self.on_node(id, origin, |node| {
             node.ctime = time;
             node.nlink = node.nlink.saturating_sub(1);
             if node.nlink == 0 {
                 node.orphan = true;
+                unnamed = node.kind == NodeKind::File;
             }
         });
+        if unnamed {
+            self.unnamed.push(id);
+        }
         self.prune(id);
     }
 
@@ -332,8 +339,8 @@ impl Tree {
                 node.mode = (mode & 0o7777) as u16;
             }
             if set.set_owner {
-                node.uid = owner_from_proto(set.uid);
-                node.gid = owner_from_proto(set.gid);
+                node.uid = owner_from_wire(set.uid);
+                node.gid = owner_from_wire(set.gid);
             }
             if let Some(mtime) = set.mtime_ns {
                 node.mtime = Nanos(mtime);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mesa_proto::v1;
+use mesa_proto::{convert::Malformed, v1};
 use mesa_types::FileId;
 
 use super::{
     Tree,
-    convert::{BadMessage, ListedNode, name_from_proto, node_from_proto},
+    convert::{ListedNode, name_from_wire, node_from_wire},
     node::{Loaded, Name, Node},
 };
 
@@ -32,11 +32,11 @@ pub struct Listing {
 
 impl Listing {
     /// Checks the entries of a message.
-    pub fn new(id: FileId, entries: Vec<v1::Dentry>) -> Result<Self, BadMessage> {
+    pub fn new(id: FileId, entries: Vec<v1::Dentry>) -> Result<Self, Malformed> {
         let mut checked = Vec::with_capacity(entries.len());
         for entry in entries {
-            let node = entry.node.ok_or(BadMessage("an entry without a node"))?;
-            checked.push((name_from_proto(&entry.name)?, node_from_proto(node)?));
+            let node = entry.node.ok_or(Malformed("entry without a node"))?;
+            checked.push((name_from_wire(&entry.name)?, node_from_wire(node)?));
         }
         Ok(Self {
             id,
@@ -85,7 +85,10 @@ impl Tree {
         let unknown_touched = listing
             .entries
             .iter()
-            .any(|(_, n)| self.get(n.id).is_none() && self.touched_after(n.id, head_seq));
+            .any(|(_, n)| {
+                let id = n.attr.id;
+                self.get(id).is_none() && self.touched_after(id, head_seq)
+            });
         if head_seq < self.floor || self.touched_after(id, head_seq) || unknown_touched {
             return Verdict::Retry;
         }
@@ -98,7 +101,7 @@ impl Tree {
             None => BTreeMap::new(),
         };
         for (name, listed) in listing.entries {
-            let child = listed.id;
+            let child = listed.attr.id;
             if !first && before.get(&name) != Some(&child) {
                 changed.push(name.clone());
             }
@@ -152,7 +155,7 @@ impl Tree {
         head_seq: u64,
         sole: bool,
     ) {
-        let id = listed.id;
+        let id = listed.attr.id;
         let newer_here = self.touched_after(id, head_seq);
         if let Some(node) = self.get_mut(id) {
             let keep = sole || node.as_of >= head_seq || node.pending() > 0 || newer_here;
@@ -168,27 +171,21 @@ impl Tree {
 
     /// Overwrites a known node with what the server says about it.
     pub fn refresh(&mut self, listed: ListedNode, head_seq: u64) {
-        let id = listed.id;
+        let new = listed.attr;
+        let id = new.id;
         let held = self.is_held(id);
         let Some(node) = self.get_mut(id) else { return };
-        let data = node.content != listed.content;
-        let attrs = (node.mode, node.uid, node.gid, node.mtime, node.ctime)
-            != (
-                listed.mode,
-                listed.uid,
-                listed.gid,
-                listed.mtime,
-                listed.ctime,
-            )
-            || node.nlink != listed.nlink;
-        node.mode = listed.mode;
-        node.uid = listed.uid;
-        node.gid = listed.gid;
-        node.mtime = listed.mtime;
-        node.ctime = listed.ctime;
-        node.nlink = listed.nlink;
+        let data = node.content != new.content;
+        let attrs = (node.mode, node.uid, node.gid, node.nlink, node.mtime, node.ctime)
+            != (new.mode, new.uid, new.gid, new.nlink, new.mtime, new.ctime);
+        node.mode = new.mode;
+        node.uid = new.uid;
+        node.gid = new.gid;
+        node.mtime = new.mtime;
+        node.ctime = new.ctime;
+        node.nlink = new.nlink.max(1);
         node.conflicted = listed.conflicted;
-        node.content = listed.content;
+        node.content = new.content;
         node.as_of = head_seq;
         if let Some(dir) = node.dir_mut() {
             if dir.loaded != Loaded::Yes {
