@@ -7,10 +7,15 @@
 //! - [`WorkFile`]: the private file of a node opened for writing. It never becomes a cache entry.
 
 mod clean;
-mod store;
+pub(crate) mod fetch;
+mod local;
+mod lru;
+pub(crate) mod store;
 mod work;
-mod work_dir;
+pub(crate) mod work_dir;
 
 pub use clean::CleanFile;
-pub use store::{Content, ContentConfig, ContentStats, ContentStore};
+pub(crate) use fetch::Fetcher;
+pub use local::Content;
+pub use store::{ContentConfig, ContentStats, ContentStore};
 pub use work::{WorkFile, WorkId, WorkStat};

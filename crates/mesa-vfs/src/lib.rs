@@ -4,6 +4,8 @@
 
 pub mod content;
 pub mod fs;
+mod journal;
 pub mod mount;
 pub mod session;
+mod transfer;
 pub mod tree;

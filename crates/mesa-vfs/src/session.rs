@@ -17,9 +17,19 @@
 //! that has a work file, so that content comes before the name in the order.
 
 mod config;
+mod core;
 mod handle;
+mod identity;
+mod ids;
+mod inbound;
+mod link;
+mod lost;
+mod nodes;
+mod open;
+pub(crate) mod queue;
 mod sink;
 mod status;
+mod watch;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -216,13 +226,4 @@ pub enum OpenError {
     /// The server's answer makes no sense.
     #[error("the server's answer to OpenHead is unusable: {0}")]
     Answer(&'static str),
-}
-
-fn not_attached() -> mesa_client::SyncError {
-    mesa_client::SyncError {
-        kind: mesa_client::SyncErrorKind::Unreachable,
-        code: String::new(),
-        message: "the session is not attached".to_owned(),
-        retry_after_ms: None,
-    }
 }

@@ -1,18 +1,31 @@
 //! A complete local file with clean content, as handed to an open node.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use mesa_types::{ContentRef, FileId};
+use parking_lot::Mutex;
 
 use crate::fs::Backing;
+
+/// Where the file's name is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In the cache, under its content's id.
+    Cached,
+    /// A copy of its own, deleted with the [`CleanFile`].
+    Private(PathBuf),
+    /// It has no name, or became a work file.
+    Gone,
+}
 
 /// A complete local file with clean content, held by one node while it is open. Two nodes never
 /// share one, so that a node opened for writing later can turn its file into a work file.
 #[derive(Debug)]
 pub struct CleanFile {
-    pub(crate) file: FileId,
-    pub(crate) content: ContentRef,
-    pub(crate) backing: Arc<Backing>,
+    pub(super) file: FileId,
+    pub(super) content: ContentRef,
+    pub(super) backing: Arc<Backing>,
+    pub(super) place: Mutex<Place>,
 }
 
 impl CleanFile {
@@ -30,5 +43,13 @@ impl CleanFile {
     /// made it a work file.
     pub fn backing(&self) -> &Arc<Backing> {
         &self.backing
+    }
+}
+
+impl Drop for CleanFile {
+    fn drop(&mut self) {
+        if let Place::Private(path) = self.place.get_mut() {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }

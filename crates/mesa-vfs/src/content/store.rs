@@ -1,12 +1,32 @@
-//! The cache of clean content.
+//! The cache of clean content on disk and in memory.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use mesa_types::{ContentRef, FileId};
+use futures::future::Shared;
+use mesa_object::{Domain, OrgKey};
+use mesa_types::{ContentRef, FileId, ObjectId};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
-use super::CleanFile;
-use crate::fs::{FsError, Step};
+use super::{
+    clean::{CleanFile, Place},
+    lru::Lru,
+};
+use crate::{
+    fs::{Backing, FsError, FsResult},
+    session::Later,
+};
 
 /// How a [`ContentStore`] is set up.
 #[derive(Debug, Clone)]
@@ -15,12 +35,22 @@ pub struct ContentConfig {
     pub dir: PathBuf,
     /// Bytes of clean files kept on disk.
     pub disk_bytes_max: u64,
-    /// Bytes of small contents kept in memory.
+    /// Bytes of objects kept in memory.
     pub ram_bytes_max: u64,
-    /// Contents up to this size are kept in memory rather than in files.
-    pub ram_content_max: u64,
-    /// Concurrent downloads.
-    pub fetches_max: usize,
+    /// Concurrent prefetches of whole files.
+    pub prefetch_max: usize,
+}
+
+impl ContentConfig {
+    /// The defaults, in this directory.
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            disk_bytes_max: 10 << 30,
+            ram_bytes_max: 64 << 20,
+            prefetch_max: 8,
+        }
+    }
 }
 
 /// Counters of a store.
@@ -32,58 +62,360 @@ pub struct ContentStats {
     pub ram_bytes: u64,
     pub hits: u64,
     pub misses: u64,
-    /// GetChunks and GetManifests calls.
-    pub calls: u64,
-    pub bytes_fetched: u64,
     pub prefetched: u64,
 }
 
+struct OnDisk {
+    size: u64,
+    holder: Weak<CleanFile>,
+    /// Not looked at since the machine started: a power cut may have damaged it.
+    unverified: bool,
+}
+
+pub(super) type Filling = Shared<Later<FsResult<()>>>;
+
 /// Clean content of all repos of a daemon.
-pub struct ContentStore {}
+pub struct ContentStore {
+    config: ContentConfig,
+    _lock: File,
+    disk: Mutex<Lru<ObjectId, OnDisk>>,
+    ram: Mutex<Lru<ObjectId, Bytes>>,
+    pub(super) filling: Mutex<HashMap<ObjectId, Filling>>,
+    pub(super) prefetch: Semaphore,
+    temporary: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    pub(super) prefetched: AtomicU64,
+}
 
 impl ContentStore {
-    /// Opens the cache directory, dropping incomplete files.
+    /// Opens the cache directory, dropping incomplete files. `WouldBlock`: another process has it.
     pub fn open(config: ContentConfig) -> io::Result<Arc<Self>> {
-        drop(config);
-        Ok(Arc::new(Self {}))
+        let dir = &config.dir;
+        std::fs::create_dir_all(dir.join("clean"))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join("lock"))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        match std::fs::remove_dir_all(dir.join("tmp")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => std::fs::create_dir_all(dir.join("tmp"))?,
+        }
+        let disk = scan(dir)?;
+        let store = Self {
+            _lock: lock,
+            disk: Mutex::new(disk),
+            ram: Mutex::new(Lru::new()),
+            filling: Mutex::default(),
+            prefetch: Semaphore::new(config.prefetch_max.max(1)),
+            temporary: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            prefetched: AtomicU64::new(0),
+            config,
+        };
+        store.evict();
+        Ok(Arc::new(store))
     }
 
     /// Counters.
     pub fn stats(&self) -> ContentStats {
-        ContentStats::default()
+        let disk = self.disk.lock();
+        ContentStats {
+            disk_bytes: disk.weight(),
+            disk_files: disk.len() as u64,
+            ram_bytes: self.ram.lock().weight(),
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            prefetched: self.prefetched.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A name for a file that is not complete yet.
+    pub(super) fn temporary(&self) -> PathBuf {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        self.config.dir.join("tmp").join(format!("{number:x}"))
+    }
+
+    fn clean_path(&self, id: &ObjectId) -> PathBuf {
+        clean_path(&self.config.dir, id)
+    }
+
+    /// Whether the whole content is on disk.
+    pub(super) fn on_disk(&self, content: &ContentRef) -> bool {
+        root(content).is_some_and(|id| self.disk.lock().contains(&id))
+    }
+
+    /// Puts a complete, verified file in.
+    pub(super) fn insert(&self, id: ObjectId, size: u64, temporary: &Path) -> io::Result<()> {
+        let path = self.clean_path(&id);
+        if let Err(error) = std::fs::rename(temporary, &path) {
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            std::fs::create_dir_all(path.parent().unwrap_or(&self.config.dir))?;
+            std::fs::rename(temporary, &path)?;
+        }
+        self.disk.lock().insert(
+            id,
+            OnDisk {
+                size,
+                holder: Weak::new(),
+                unverified: false,
+            },
+            weight(size),
+        );
+        self.evict();
+        Ok(())
+    }
+
+    fn evict(&self) {
+        let gone = self
+            .disk
+            .lock()
+            .shrink(self.config.disk_bytes_max, |entry| {
+                entry.holder.strong_count() == 0
+            });
+        for (id, _) in gone {
+            let _ = std::fs::remove_file(self.clean_path(&id));
+        }
+    }
+
+    /// The local file with this content for the open node `file`. `None`: not here.
+    pub(super) fn open_file(
+        &self,
+        key: &OrgKey,
+        file: FileId,
+        content: ContentRef,
+    ) -> FsResult<Option<Arc<CleanFile>>> {
+        let Some(id) = root(&content) else {
+            return self.private(file, content, &[]).map(Some);
+        };
+        let mut disk = self.disk.lock();
+        let Some(entry) = disk.get(&id) else {
+            drop(disk);
+            return match self.ram_get(&id) {
+                Some(bytes) if matches!(content, ContentRef::Chunk { .. }) => {
+                    self.write_small(id, &bytes)?;
+                    self.open_file(key, file, content)
+                }
+                _ => Ok(None),
+            };
+        };
+        let path = self.clean_path(&id);
+        let held = entry.holder.upgrade();
+        if let Some(held) = &held
+            && held.file == file
+            && matches!(*held.place.lock(), Place::Cached)
+        {
+            return Ok(held.clone().into());
+        }
+        let opened = File::options().read(true).write(true).open(&path);
+        let good = opened.ok().filter(|f| {
+            f.metadata().is_ok_and(|m| m.len() == entry.size)
+                && (!entry.unverified || is_content(key, f, &content))
+        });
+        let Some(open) = good else {
+            tracing::warn!(%id, "dropping a damaged file from the cache");
+            disk.remove(&id);
+            let _ = std::fs::remove_file(path);
+            return Ok(None);
+        };
+        entry.unverified = false;
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        if held.is_some() {
+            drop(disk);
+            return self.copy_of(file, content, &open).map(Some);
+        }
+        let clean = Arc::new(CleanFile {
+            file,
+            content,
+            backing: Arc::new(Backing { file: open.into() }),
+            place: Mutex::new(Place::Cached),
+        });
+        entry.holder = Arc::downgrade(&clean);
+        Ok(Some(clean))
+    }
+
+    fn write_small(&self, id: ObjectId, bytes: &[u8]) -> FsResult<()> {
+        let temporary = self.temporary();
+        let written = File::create_new(&temporary).and_then(|file| file.write_all_at(bytes, 0));
+        written
+            .and_then(|()| self.insert(id, bytes.len() as u64, &temporary))
+            .map_err(|error| local(&error))
+    }
+
+    fn private(&self, file: FileId, content: ContentRef, bytes: &[u8]) -> FsResult<Arc<CleanFile>> {
+        let path = self.temporary();
+        let made = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .and_then(|made| made.write_all_at(bytes, 0).map(|()| made))
+            .map_err(|error| local(&error))?;
+        Ok(Arc::new(CleanFile {
+            file,
+            content,
+            backing: Arc::new(Backing { file: made.into() }),
+            place: Mutex::new(Place::Private(path)),
+        }))
+    }
+
+    fn copy_of(&self, file: FileId, content: ContentRef, from: &File) -> FsResult<Arc<CleanFile>> {
+        let clean = self.private(file, content, &[])?;
+        copy(from, &clean.backing.file, content.size()).map_err(|error| local(&error))?;
+        Ok(clean)
+    }
+
+    /// Takes the file out of the cache to become a work file; returns where it is. `None`: it was
+    /// taken before.
+    pub(crate) fn take(&self, clean: &CleanFile) -> Option<PathBuf> {
+        let mut place = clean.place.lock();
+        match std::mem::replace(&mut *place, Place::Gone) {
+            Place::Private(path) => Some(path),
+            Place::Cached => {
+                let id = root(&clean.content)?;
+                self.disk.lock().remove(&id);
+                Some(self.clean_path(&id))
+            }
+            Place::Gone => None,
+        }
+    }
+
+    /// Opens a cached file only to read from it now.
+    pub(super) fn open_to_read(&self, content: &ContentRef) -> Option<File> {
+        let id = root(content)?;
+        let mut disk = self.disk.lock();
+        let entry = disk.get(&id).filter(|entry| !entry.unverified)?;
+        let file = File::open(self.clean_path(&id)).ok()?;
+        (file.metadata().ok()?.len() == entry.size).then_some(file)
+    }
+
+    pub(super) fn count_miss(&self) {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An object in memory.
+    pub(super) fn ram_get(&self, id: &ObjectId) -> Option<Bytes> {
+        self.ram.lock().get(id).cloned()
+    }
+
+    /// Keeps a verified object in memory.
+    pub(super) fn ram_put(&self, id: ObjectId, bytes: Bytes) {
+        let mut ram = self.ram.lock();
+        let weight = bytes.len() as u64 + 64;
+        ram.insert(id, bytes, weight);
+        ram.shrink(self.config.ram_bytes_max, |_| true);
     }
 }
 
-/// The store, and a session to get missing bytes from.
-#[derive(Clone)]
-pub struct Content {}
-
-impl Content {
-    /// The whole content as a local file for the open node `file` ("Done" when it is there).
-    pub fn open(&self, file: FileId, content: ContentRef) -> Step<Arc<CleanFile>> {
-        let _ = (file, content);
-        Step::Done(Err(FsError::NotSupported))
+/// The id a content is filed under; `None` for the empty one.
+pub(super) fn root(content: &ContentRef) -> Option<ObjectId> {
+    match content {
+        ContentRef::Empty => None,
+        ContentRef::Chunk { id, .. } | ContentRef::Manifest { id, .. } => Some(*id),
     }
+}
 
-    /// A range of a content, cut at its end.
-    pub fn read(&self, content: ContentRef, offset: u64, len: u32) -> Step<Bytes> {
-        let _ = (content, offset, len);
-        Step::Done(Err(FsError::NotSupported))
+/// What a failed local operation is to a caller.
+pub(crate) fn local(error: &io::Error) -> FsError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FsError::NoSpace,
+        _ => {
+            tracing::error!(%error, "local storage failed");
+            FsError::Io
+        }
     }
+}
 
-    /// Whether the whole content is here.
-    pub fn has(&self, content: &ContentRef) -> bool {
-        let _ = content;
-        false
+/// Copies the first `len` bytes, sharing blocks where the filesystem can.
+pub(crate) fn copy(from: &File, to: &impl std::os::fd::AsFd, len: u64) -> io::Result<()> {
+    if len > 0 && from.metadata()?.len() == len && rustix::fs::ioctl_ficlone(to, from).is_ok() {
+        return Ok(());
     }
+    let (mut at, mut put) = (0, 0);
+    while at < len {
+        let want = usize::try_from(len - at).unwrap_or(usize::MAX).min(1 << 30);
+        match rustix::fs::copy_file_range(from, Some(&mut at), to, Some(&mut put), want) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(
+                rustix::io::Errno::XDEV | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INVAL,
+            ) => {
+                let mut buffer = vec![0; 1 << 20];
+                let want = buffer
+                    .len()
+                    .min(usize::try_from(len - at).unwrap_or(usize::MAX));
+                from.read_exact_at(&mut buffer[..want], at)?;
+                rustix::io::pwrite(to, &buffer[..want], put)?;
+                at += want as u64;
+                put += want as u64;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
 
-    /// Keeps a small content that came along with metadata (verified: wrong bytes are dropped).
-    pub fn put(&self, content: ContentRef, bytes: Bytes) {
-        let _ = (content, bytes);
-    }
+fn weight(size: u64) -> u64 {
+    size.next_multiple_of(4096) + 512
+}
 
-    /// Fetches contents ahead of need as far as the bounds allow; never waits.
-    pub fn prefetch(&self, contents: Vec<ContentRef>) {
-        drop(contents);
+fn clean_path(dir: &Path, id: &ObjectId) -> PathBuf {
+    let name = id.to_string();
+    dir.join("clean").join(&name[..2]).join(&name[2..])
+}
+
+/// Whether a file has the bytes of `content`.
+fn is_content(key: &OrgKey, file: &File, content: &ContentRef) -> bool {
+    if let ContentRef::Chunk { id, size } = content {
+        let mut bytes = vec![0; *size as usize];
+        return file.read_exact_at(&mut bytes, 0).is_ok() && key.hash(Domain::Chunk, &bytes) == *id;
     }
+    let built = mesa_object::content::of_reader(key, file, |_, _| Ok::<_, io::Error>(()));
+    built.is_ok_and(|built| built.content == *content)
+}
+
+/// Reads what the cache directory holds, oldest first.
+fn scan(dir: &Path) -> io::Result<Lru<ObjectId, OnDisk>> {
+    let unverified = is_other_boot(dir)?;
+    let mut found = Vec::new();
+    for prefix in std::fs::read_dir(dir.join("clean"))? {
+        let prefix = prefix?;
+        for entry in std::fs::read_dir(prefix.path())? {
+            let entry = entry?;
+            let name = [prefix.file_name(), entry.file_name()].map(|n| n.into_string());
+            let [Ok(head), Ok(tail)] = name else { continue };
+            let mut id = [0; 32];
+            if hex::decode_to_slice(format!("{head}{tail}"), &mut id).is_ok() {
+                let meta = entry.metadata()?;
+                found.push((meta.modified()?, ObjectId(id), meta.len()));
+            }
+        }
+    }
+    found.sort_unstable();
+    let mut disk = Lru::new();
+    for (_, id, size) in found {
+        let entry = OnDisk {
+            size,
+            holder: Weak::new(),
+            unverified,
+        };
+        disk.insert(id, entry, weight(size));
+    }
+    Ok(disk)
+}
+
+/// Whether the machine was started since the cache was last open.
+fn is_other_boot(dir: &Path) -> io::Result<bool> {
+    let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let path = dir.join("boot");
+    let same = !now.is_empty() && std::fs::read(&path).is_ok_and(|then| then == now);
+    if !same {
+        std::fs::write(path, now)?;
+    }
+    Ok(!same)
 }

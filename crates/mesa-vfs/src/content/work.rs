@@ -59,8 +59,16 @@ pub(crate) struct PickState {
     pub base: ContentRef,
     /// Attributes just before that was read; `None` = never read.
     pub stat: Option<WorkStat>,
+    /// Chunks of `base`, when known.
+    pub chunks: Option<Arc<Vec<mesa_object::content::ChunkRef>>>,
     /// Attributes when the newest operation for it was queued.
     pub queued: Option<WorkStat>,
+}
+
+/// The open descriptor. The first one is held until somebody asks for it.
+struct Slot {
+    open: Weak<Backing>,
+    first: Option<Arc<Backing>>,
 }
 
 /// A private local file holding the bytes of one node since it was opened for writing.
@@ -74,7 +82,7 @@ pub struct WorkFile {
     id: WorkId,
     file: FileId,
     dir: Arc<WorkDir>,
-    backing: Mutex<Weak<Backing>>,
+    backing: Mutex<Slot>,
     writers: AtomicU32,
     dropped: AtomicBool,
     pub(crate) pick: Mutex<PickState>,
@@ -95,9 +103,25 @@ impl WorkFile {
         id: WorkId,
         file: FileId,
         base: ContentRef,
-        backing: &Arc<Backing>,
+        backing: Option<Arc<Backing>>,
     ) -> Arc<Self> {
-        Self::with(dir, id, file, base, Arc::downgrade(backing))
+        Arc::new(Self {
+            id,
+            file,
+            dir,
+            backing: Mutex::new(Slot {
+                open: backing.as_ref().map_or_else(Weak::new, Arc::downgrade),
+                first: backing,
+            }),
+            writers: AtomicU32::new(0),
+            dropped: AtomicBool::new(false),
+            pick: Mutex::new(PickState {
+                base,
+                stat: None,
+                chunks: None,
+                queued: None,
+            }),
+        })
     }
 
     /// A work file found on disk.
@@ -107,29 +131,7 @@ impl WorkFile {
         file: FileId,
         base: ContentRef,
     ) -> Arc<Self> {
-        Self::with(dir, id, file, base, Weak::new())
-    }
-
-    fn with(
-        dir: Arc<WorkDir>,
-        id: WorkId,
-        file: FileId,
-        base: ContentRef,
-        backing: Weak<Backing>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            id,
-            file,
-            dir,
-            backing: Mutex::new(backing),
-            writers: AtomicU32::new(0),
-            dropped: AtomicBool::new(false),
-            pick: Mutex::new(PickState {
-                base,
-                stat: None,
-                queued: None,
-            }),
-        })
+        Self::new(dir, id, file, base, None)
     }
 
     /// Its number.
@@ -150,19 +152,20 @@ impl WorkFile {
     /// The open local file; the same [`Backing`] for as long as anybody holds it.
     pub fn backing(&self) -> FsResult<Arc<Backing>> {
         let mut slot = self.backing.lock();
-        if let Some(backing) = slot.upgrade() {
+        let open = slot.first.take().or_else(|| slot.open.upgrade());
+        if let Some(backing) = open {
             return Ok(backing);
         }
         let backing = Arc::new(Backing {
             file: self.open_fd()?,
         });
-        *slot = Arc::downgrade(&backing);
+        slot.open = Arc::downgrade(&backing);
         Ok(backing)
     }
 
     /// Attributes now.
     pub fn stat(&self) -> FsResult<WorkStat> {
-        let open = self.backing.lock().upgrade();
+        let open = self.backing.lock().open.upgrade();
         let stat = match open {
             Some(backing) => rustix::fs::fstat(&backing.file),
             None => self.dir.stat(self.id),
@@ -187,6 +190,20 @@ impl WorkFile {
         futimens(&self.backing()?.file, &times).map_err(|_| FsError::Io)
     }
 
+    /// Sets the mtime of a file just made. `unchanged`: what it holds is its base.
+    pub(crate) fn prepare(&self, mtime: Nanos, unchanged: bool) -> FsResult<()> {
+        let first = self.backing.lock().first.clone();
+        self.set_mtime(mtime)?;
+        if unchanged {
+            let stat = self.stat()?;
+            let mut pick = self.pick.lock();
+            pick.queued = Some(stat);
+            pick.stat = Some(stat);
+        }
+        self.backing.lock().first = first;
+        Ok(())
+    }
+
     /// A descriptor was opened for writing.
     pub fn begin_write(&self) {
         self.writers.fetch_add(1, Ordering::AcqRel);
@@ -200,6 +217,11 @@ impl WorkFile {
     /// Descriptors open for writing that the daemon knows of.
     pub fn writers(&self) -> u32 {
         self.writers.load(Ordering::Acquire)
+    }
+
+    /// Whether a descriptor for reading and writing is open in the daemon.
+    pub fn is_open(&self) -> bool {
+        self.backing.lock().open.strong_count() > 0
     }
 
     pub(crate) fn open_fd(&self) -> FsResult<OwnedFd> {

@@ -29,10 +29,12 @@ pub(crate) struct WorkDir {
     filling: AtomicBool,
     doomed: Mutex<Vec<WorkId>>,
     reaping: AtomicBool,
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 impl WorkDir {
-    /// Opens (and makes) the directory.
+    /// Opens (and makes) the directory. Making files ahead and deleting is done on the blocking
+    /// threads of the runtime this is called in, without one only when asked for.
     pub fn open_dir(path: &Path, pool_size: usize) -> io::Result<Arc<Self>> {
         std::fs::create_dir_all(path)?;
         let dir = rustix::fs::openat(
@@ -56,12 +58,8 @@ impl WorkDir {
             filling: AtomicBool::new(false),
             doomed: Mutex::new(Vec::new()),
             reaping: AtomicBool::new(false),
+            runtime: tokio::runtime::Handle::try_current().ok(),
         }))
-    }
-
-    /// Where the directory is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Numbers below `floor` are not given out (they occur in the journal).
@@ -114,13 +112,12 @@ impl WorkDir {
         }
     }
 
-    fn fill_later(self: &Arc<Self>) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            // Dispatch threads have no runtime: the owner's timer calls `fill`.
-            return;
-        };
-        let dir = Arc::clone(self);
-        runtime.spawn_blocking(move || dir.fill());
+    /// Fills the pool off the caller's thread.
+    pub fn fill_later(self: &Arc<Self>) {
+        if let Some(runtime) = &self.runtime {
+            let dir = Arc::clone(self);
+            runtime.spawn_blocking(move || dir.fill());
+        }
     }
 
     /// Fills the pool; blocks.
@@ -138,11 +135,6 @@ impl WorkDir {
             }
         }
         self.filling.store(false, Ordering::Release);
-    }
-
-    /// Whether [`WorkDir::fill`] has something to do.
-    pub fn pool_low(&self) -> bool {
-        self.pool.lock().len() < self.pool_size / 2
     }
 
     /// Opens a file for reading and writing.
@@ -184,19 +176,17 @@ impl WorkDir {
     }
 
     /// Deletes a file soon, off the caller's thread.
-    pub fn remove_later(&self, id: WorkId) {
+    pub fn remove_later(self: &Arc<Self>, id: WorkId) {
         let mut doomed = self.doomed.lock();
         doomed.push(id);
-        let over = doomed.len() > DOOMED_MAX;
+        let count = doomed.len();
         drop(doomed);
-        if over {
+        if count > DOOMED_MAX {
             self.reap();
+        } else if let Some(runtime) = self.runtime.as_ref().filter(|_| count == 1) {
+            let dir = Arc::clone(self);
+            runtime.spawn_blocking(move || dir.reap());
         }
-    }
-
-    /// Whether [`WorkDir::reap`] has something to do.
-    pub fn has_doomed(&self) -> bool {
-        !self.doomed.lock().is_empty()
     }
 
     /// Deletes what [`WorkDir::remove_later`] collected; blocks.
@@ -204,13 +194,22 @@ impl WorkDir {
         if self.reaping.swap(true, Ordering::AcqRel) {
             return;
         }
-        let doomed = std::mem::take(&mut *self.doomed.lock());
-        for id in doomed {
+        loop {
+            let doomed = std::mem::take(&mut *self.doomed.lock());
+            if doomed.is_empty() {
+                break;
+            }
+            self.delete(&doomed);
+        }
+        self.reaping.store(false, Ordering::Release);
+    }
+
+    fn delete(&self, doomed: &[WorkId]) {
+        for &id in doomed {
             if let Err(error) = rustix::fs::unlinkat(&self.dir, name(id), AtFlags::empty()) {
                 tracing::debug!(%error, work = id.0, "cannot delete a work file");
             }
         }
-        self.reaping.store(false, Ordering::Release);
     }
 }
 

@@ -1,45 +1,182 @@
 //! The session as the tree uses it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::HashMap,
+    fs::File,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::stream::BoxStream;
 use mesa_client::SyncError;
-use mesa_proto::v1;
+use mesa_proto::{convert, v1};
 use mesa_types::{ContentRef, FileId, Nanos};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
-    Actor, Applied, ClientSeq, HeadInfo, Later, Mode, NodeTimes, OpenError, Opened, Refused, SessionConfig,
-    Status, TreeSink,
+    Actor, Applied, ClientSeq, Durability, HeadInfo, HeadSeq, Later, Mode, NodeTimes, OpenError,
+    Opened, Refused, SessionConfig, Status, TreeSink,
+    core::{Core, Readiness},
+    identity::StateDir,
+    link, nodes, open,
+    queue::ContentJob,
+    watch::Watch,
 };
 use crate::{
-    content::{CleanFile, Content, WorkFile},
-    fs::{FsError, FsResult, Step},
+    content::{CleanFile, Content, WorkFile, store, work_dir::WorkDir},
+    fs::{Backing, FsError, FsResult, Step},
+    journal::{Record, WorkMark},
+    transfer,
 };
 
 /// One attached repo head. All methods may be called from any thread and none blocks.
-pub struct Session {}
+pub struct Session {
+    pub(super) config: SessionConfig,
+    pub(super) dir: StateDir,
+    pub(super) core: Mutex<Core>,
+    pub(super) info: RwLock<Arc<HeadInfo>>,
+    pub(super) content: Content,
+    pub(super) work_dir: Arc<WorkDir>,
+    pub(super) works: Mutex<HashMap<FileId, Weak<WorkFile>>>,
+    pub(super) watch: Watch,
+    sink: OnceLock<Weak<dyn TreeSink>>,
+    /// Bumped whenever something changed that somebody may wait for.
+    pub(super) changed: watch::Sender<u64>,
+    pub(super) wake_writer: Notify,
+    pub(super) wake_transfer: Notify,
+    pub(super) wake_link: Notify,
+    pub(super) closing: AtomicBool,
+    pub(super) recoveries: Mutex<super::lost::Recoveries>,
+    runtime: tokio::runtime::Handle,
+}
 
 impl Session {
     /// Joins the head (or resumes the session of the state directory) and reads the journal.
     pub async fn open(config: SessionConfig) -> Result<Opened, OpenError> {
-        drop(config);
-        Err(OpenError::Answer("not built yet"))
+        open::open(config).await
+    }
+
+    pub(super) fn new(
+        config: SessionConfig,
+        dir: StateDir,
+        core: Core,
+        info: HeadInfo,
+        content: Content,
+        work_dir: Arc<WorkDir>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            watch: Watch::new(Arc::clone(&config.clock), config.tuning.pickup_interval),
+            config,
+            dir,
+            core: Mutex::new(core),
+            info: RwLock::new(Arc::new(info)),
+            content,
+            work_dir,
+            works: Mutex::default(),
+            sink: OnceLock::new(),
+            changed: watch::Sender::new(0),
+            wake_writer: Notify::new(),
+            wake_transfer: Notify::new(),
+            wake_link: Notify::new(),
+            closing: AtomicBool::new(false),
+            recoveries: Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
+        })
     }
 
     /// Attaches: from here on `sink` is called, and the journal is sent. Call once, after the
     /// tree has replayed [`Opened::ops`].
     pub fn start(self: &Arc<Self>, sink: Weak<dyn TreeSink>) {
-        let _ = sink;
+        if self.sink.set(sink).is_err() {
+            tracing::error!("a session was started twice");
+            return;
+        }
+        self.runtime.spawn(link::run(Arc::clone(self)));
+        self.runtime.spawn(transfer::run(Arc::clone(self)));
+        self.runtime.spawn(super::watch::run(Arc::clone(self)));
+        super::lost::resume_recoveries(self);
+    }
+
+    /// The tree, while it lives.
+    pub(crate) fn sink(&self) -> Option<Arc<dyn TreeSink>> {
+        self.sink.get()?.upgrade()
+    }
+
+    pub(crate) fn now(&self) -> Nanos {
+        self.config.clock.now()
+    }
+
+    pub(crate) fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    pub(super) fn bump(&self) {
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    pub(crate) fn note_error(&self, message: String) {
+        let now = self.now().millis();
+        self.core.lock().last_error = Some((now, message));
     }
 
     /// The head as last opened.
     pub fn info(&self) -> Arc<HeadInfo> {
-        panic!("not built yet")
+        Arc::clone(&self.info.read())
     }
 
     /// How a change can be made now. Asks for the lease when there is none.
     pub fn mode(self: &Arc<Self>) -> Mode {
-        Mode::Refused(FsError::NotSupported)
+        let readiness = self.core.lock().readiness();
+        match readiness {
+            Readiness::Local => Mode::Local,
+            Readiness::Shared => Mode::Shared,
+            Readiness::Refused(error) => Mode::Refused(error),
+            Readiness::Wait => {
+                self.wake_writer.notify_one();
+                let me = Arc::clone(self);
+                Mode::Wait(Box::pin(async move {
+                    me.wait_until("the lease", |core| match core.readiness() {
+                        Readiness::Wait => None,
+                        Readiness::Refused(error) => Some(Err(error)),
+                        Readiness::Local | Readiness::Shared => Some(Ok(())),
+                    })
+                    .await
+                }))
+            }
+        }
+    }
+
+    /// Waits for a state, at most the configured deadline.
+    pub(super) async fn wait_until<T>(
+        &self,
+        what: &str,
+        mut done: impl FnMut(&mut Core) -> Option<FsResult<T>>,
+    ) -> FsResult<T> {
+        let mut changed = self.changed.subscribe();
+        let wait = async {
+            loop {
+                changed.borrow_and_update();
+                let answer = done(&mut self.core.lock());
+                if let Some(answer) = answer {
+                    return answer;
+                }
+                self.wake_writer.notify_one();
+                if changed.changed().await.is_err() {
+                    return Err(FsError::Io);
+                }
+            }
+        };
+        match tokio::time::timeout(self.config.tuning.deadline, wait).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.note_error(format!("not synced: waited too long for {what}"));
+                Err(FsError::Io)
+            }
+        }
     }
 
     /// Takes an operation decided under the exclusive lease: journals it, gives it its place,
@@ -51,8 +188,14 @@ impl Session {
         actor: &Actor,
         work: Option<&Arc<WorkFile>>,
     ) -> Result<ClientSeq, Refused> {
-        let _ = (op, actor, work);
-        Err(Refused::Failed(FsError::NotSupported))
+        let mark = work.map(|work| mark_of(work));
+        let now = self.now();
+        let seq = self.core.lock().append(op, actor, mark.as_ref(), now)?;
+        if let Some(work) = work {
+            self.watch.add(work);
+        }
+        self.wake_writer.notify_one();
+        Ok(seq)
     }
 
     /// Gives the present content (and mtime) of `work` a place in the order, if it changed since
@@ -66,8 +209,37 @@ impl Session {
         times: NodeTimes,
         actor: &Actor,
     ) -> Result<Option<ClientSeq>, Refused> {
-        let _ = (work, path, times, actor);
-        Err(Refused::Failed(FsError::NotSupported))
+        if work.is_dropped() {
+            return Ok(None);
+        }
+        let stat = work.stat().map_err(Refused::Failed)?;
+        let known = work.pick.lock().queued;
+        if known.is_some_and(|known| !stat.differs(&known)) {
+            return Ok(None);
+        }
+        let op = v1::Op {
+            time_ns: times.content_time(stat.mtime).0,
+            path: bytes::Bytes::copy_from_slice(path),
+            actor: 0,
+            kind: Some(v1::op::Kind::SetContent(v1::SetContent {
+                id: work.file().0,
+                mtime_ns: stat.mtime.0,
+                ..v1::SetContent::default()
+            })),
+        };
+        let job = ContentJob {
+            op,
+            work: Arc::clone(work),
+            times,
+            force: false,
+            started: false,
+        };
+        let now = self.now();
+        let seq = self.core.lock().append_content(job, actor, now)?;
+        work.pick.lock().queued = Some(stat);
+        self.watch.add(work);
+        self.wake_transfer.notify_one();
+        Ok(Some(seq))
     }
 
     /// Sends an operation for the server to decide (shared mode) and waits for its effect. Fails
@@ -75,25 +247,64 @@ impl Session {
     /// then arrives as [`TreeSink::on_applied`]). `Busy`: the mode changed, ask [`Session::mode`]
     /// again.
     pub fn submit(self: &Arc<Self>, op: v1::Op, actor: &Actor) -> Later<FsResult<Applied>> {
-        let _ = (op, actor);
-        Box::pin(std::future::ready(Err(FsError::NotSupported)))
+        let (reply, answer) = oneshot::channel();
+        let now = self.now();
+        let queued = self.core.lock().append_undecided(op, actor, reply, now);
+        let error = match queued {
+            Ok(_) => None,
+            Err(Refused::Retry) => Some(FsError::Busy),
+            Err(Refused::Failed(error)) => Some(error),
+        };
+        if let Some(error) = error {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.wake_writer.notify_one();
+        let me = Arc::clone(self);
+        Box::pin(async move {
+            match tokio::time::timeout(me.config.tuning.deadline, answer).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(FsError::Io),
+                Err(_) => {
+                    me.note_error("not synced: the server did not decide in time".to_owned());
+                    Err(FsError::Io)
+                }
+            }
+        })
     }
 
     /// Place of the last operation.
     pub fn last_seq(&self) -> ClientSeq {
-        ClientSeq(0)
+        self.core.lock().queue.last()
     }
 
     /// Last head sequence the sink was told of.
-    pub fn head_seq(&self) -> super::HeadSeq {
-        super::HeadSeq(0)
+    pub fn head_seq(&self) -> HeadSeq {
+        HeadSeq(self.core.lock().head_seq)
     }
 
     /// Waits until everything up to `seq` is on the server's stable storage; `Io` after the
     /// deadline.
     pub fn wait_acked(self: &Arc<Self>, seq: ClientSeq) -> Later<FsResult<()>> {
-        let _ = seq;
-        Box::pin(std::future::ready(Err(FsError::NotSupported)))
+        let generation = {
+            let core = self.core.lock();
+            if core.queue.acked() >= seq {
+                return Box::pin(std::future::ready(Ok(())));
+            }
+            core.generation
+        };
+        let me = Arc::clone(self);
+        Box::pin(async move {
+            me.wait_until("the server's acknowledgement", |core| {
+                if core.generation != generation || seq > core.queue.last() {
+                    return Some(Err(FsError::Io));
+                }
+                if core.queue.acked() >= seq {
+                    return Some(Ok(()));
+                }
+                core.refused.map(Err)
+            })
+            .await
+        })
     }
 
     /// fsync of one file in this session's durability class: its content as it is now and all
@@ -104,22 +315,65 @@ impl Session {
         path: &[u8],
         actor: &Actor,
     ) -> Step<()> {
-        let _ = (work, path, actor);
-        Step::Done(Err(FsError::NotSupported))
+        if let Some((work, times)) = work
+            && let Err(refused) = self.append_content(work, path, times, actor)
+        {
+            return Step::Done(Err(match refused {
+                Refused::Retry => FsError::Io,
+                Refused::Failed(error) => error,
+            }));
+        }
+        let me = Arc::clone(self);
+        if self.config.durability != Durability::Local {
+            return Step::Later(me.wait_acked(self.last_seq()));
+        }
+        let backing = match work.map(|(work, _)| work.backing()).transpose() {
+            Ok(backing) => backing,
+            Err(error) => return Step::Done(Err(error)),
+        };
+        Step::Later(Box::pin(async move {
+            let journal = me.core.lock().journal.sync_handle();
+            let sync = move || {
+                if let Some(backing) = backing {
+                    rustix::fs::fdatasync(&backing.file)?;
+                }
+                journal?.sync_data()
+            };
+            match tokio::task::spawn_blocking(sync).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(store::local(&error)),
+                Err(_) => Err(FsError::Io),
+            }
+        }))
     }
 
     /// A file id that was never used. `None`: the reserve is empty; await what
     /// [`Session::mode`] gives.
     pub fn next_id(&self) -> Option<FileId> {
-        None
+        let (id, low) = {
+            let mut core = self.core.lock();
+            let id = core.ids.take();
+            (id, core.ids.is_low(core.bounds.ids_low))
+        };
+        if low {
+            self.wake_writer.notify_one();
+        }
+        id
     }
 
     /// An empty work file for a file about to be created (or an unnamed one). Pass it to
     /// [`Session::append`] with the create. Its mtime is set to `mtime`, the node's, so that
     /// nothing counts as changed before something is written.
     pub fn create_work(&self, file: FileId, mtime: Nanos) -> FsResult<Arc<WorkFile>> {
-        let _ = (file, mtime);
-        Err(FsError::NotSupported)
+        let (id, made) = self
+            .work_dir
+            .create()
+            .map_err(|error| store::local(&error))?;
+        let backing = Arc::new(Backing { file: made });
+        let dir = Arc::clone(&self.work_dir);
+        let work = WorkFile::new(dir, id, file, ContentRef::Empty, Some(backing));
+        self.ready_work(&work, mtime, true)?;
+        Ok(work)
     }
 
     /// A work file for an existing file about to be opened for writing, holding the first `keep`
@@ -135,18 +389,155 @@ impl Session {
         keep: u64,
         clean: Option<Arc<CleanFile>>,
     ) -> Step<Arc<WorkFile>> {
-        let _ = (file, content, mtime, keep, clean);
-        Step::Done(Err(FsError::NotSupported))
+        if let Some(clean) = clean {
+            return Step::Done(self.work_of_clean(file, content, mtime, keep, &clean));
+        }
+        if keep == 0 || content.size() == 0 {
+            return Step::Done(self.work_with(file, content, mtime, keep, None));
+        }
+        match self.content.open(file, content) {
+            Step::Done(Ok(clean)) if content.size().min(keep) <= 1 << 20 => {
+                Step::Done(self.work_with(file, content, mtime, keep, Some(&clean)))
+            }
+            Step::Done(Err(error)) => Step::Done(Err(error)),
+            opened => {
+                let me = Arc::clone(self);
+                Step::Later(Box::pin(async move {
+                    let clean = match opened {
+                        Step::Done(done) => done?,
+                        Step::Later(later) => later.await?,
+                    };
+                    let copy = move || me.work_with(file, content, mtime, keep, Some(&clean));
+                    let copied = tokio::task::spawn_blocking(copy).await;
+                    copied.unwrap_or(Err(FsError::Io))
+                }))
+            }
+        }
     }
 
-    /// The node is gone, or is served from the cache again.
+    /// Turns the file that readers have open into the work file.
+    fn work_of_clean(
+        &self,
+        file: FileId,
+        content: ContentRef,
+        mtime: Nanos,
+        keep: u64,
+        clean: &CleanFile,
+    ) -> FsResult<Arc<WorkFile>> {
+        let Some(path) = self.content.store().take(clean) else {
+            return self.work_with(file, content, mtime, keep, Some(clean));
+        };
+        let backing = Arc::clone(clean.backing());
+        let id = match self.work_dir.take_in(&path) {
+            Ok(id) => id,
+            Err(error) => {
+                // Another filesystem: readers that are open keep the old bytes.
+                tracing::debug!(%error, "cannot move a cached file");
+                let copied = self.work_with(file, content, mtime, keep, Some(clean));
+                let _ = std::fs::remove_file(path);
+                return copied;
+            }
+        };
+        if keep < content.size() {
+            rustix::fs::ftruncate(&backing.file, keep).map_err(|_| FsError::Io)?;
+        }
+        let work = WorkFile::new(Arc::clone(&self.work_dir), id, file, content, Some(backing));
+        self.ready_work(&work, mtime, keep >= content.size())?;
+        self.mark_work(&work)?;
+        Ok(work)
+    }
+
+    /// A new work file with a copy of the first `keep` bytes.
+    fn work_with(
+        &self,
+        file: FileId,
+        content: ContentRef,
+        mtime: Nanos,
+        keep: u64,
+        from: Option<&CleanFile>,
+    ) -> FsResult<Arc<WorkFile>> {
+        let (id, made) = self
+            .work_dir
+            .create()
+            .map_err(|error| store::local(&error))?;
+        let backing = Arc::new(Backing { file: made });
+        let dir = Arc::clone(&self.work_dir);
+        let work = WorkFile::new(dir, id, file, content, Some(Arc::clone(&backing)));
+        if let Some(clean) = from {
+            let copied = clean
+                .backing()
+                .file
+                .try_clone()
+                .map(File::from)
+                .and_then(|from| store::copy(&from, &backing.file, content.size().min(keep)));
+            if let Err(error) = copied {
+                work.discard();
+                return Err(store::local(&error));
+            }
+        }
+        self.ready_work(&work, mtime, keep >= content.size())?;
+        self.mark_work(&work)?;
+        Ok(work)
+    }
+
+    fn ready_work(&self, work: &Arc<WorkFile>, mtime: Nanos, unchanged: bool) -> FsResult<()> {
+        let ready = work.prepare(mtime, unchanged);
+        match ready {
+            Ok(()) => {
+                self.works.lock().insert(work.file(), Arc::downgrade(work));
+            }
+            Err(_) => work.discard(),
+        }
+        ready
+    }
+
+    /// Journals that a file is served from a work file, when [`Session::append`] did not do it (a
+    /// create that the server decided).
+    pub fn mark_work(&self, work: &Arc<WorkFile>) -> FsResult<()> {
+        let written = self.core.lock().write(&[&mark_of(work)]);
+        match written {
+            Ok(()) => {
+                self.watch.add(work);
+                Ok(())
+            }
+            Err(refused) => {
+                work.discard();
+                Err(match refused {
+                    Refused::Failed(error) => error,
+                    Refused::Retry => FsError::Io,
+                })
+            }
+        }
+    }
+
+    /// The node is gone, or is served from the cache again. The local file goes when the last
+    /// user and the last operation waiting for its bytes let go of it.
     pub fn drop_work(&self, work: &Arc<WorkFile>) {
-        let _ = work;
+        if work.is_dropped() {
+            return;
+        }
+        work.discard();
+        self.watch.remove(work);
+        {
+            let mut works = self.works.lock();
+            let mine = works
+                .get(&work.file())
+                .is_some_and(|known| known.as_ptr() == Arc::as_ptr(work));
+            if mine {
+                works.remove(&work.file());
+            }
+        }
+        let record = Record::Unwork {
+            file: work.file(),
+            work: work.id(),
+        };
+        // Without it the file is found again at the next start, and dropped then.
+        let _ = self.core.lock().write(&[&record]);
     }
 
     /// Clean content of this repo.
     pub fn content(&self) -> &Content {
-        panic!("not built yet")
+        &self.content
     }
 
     /// Metadata of directories (see the protocol). Retries until the deadline while nothing was
@@ -158,32 +549,194 @@ impl Session {
         inline_bytes_max: u32,
         nodes_max: u32,
     ) -> BoxStream<'static, FsResult<v1::NodeBatch>> {
-        let _ = (dirs, depth, inline_bytes_max, nodes_max);
-        Box::pin(futures::stream::empty())
+        let request = v1::GetNodesRequest {
+            session: self.info().session.clone(),
+            dirs,
+            depth,
+            inline_bytes_max,
+            nodes_max,
+        };
+        nodes::stream(Arc::clone(self), request)
     }
 
     /// Looks at every work file that may have changed (calling [`TreeSink::on_work_changed`]) and
     /// waits until everything is on the server.
     pub fn sync(self: &Arc<Self>) -> Later<FsResult<()>> {
-        Box::pin(std::future::ready(Err(FsError::NotSupported)))
+        let me = Arc::clone(self);
+        Box::pin(async move {
+            let look = Arc::clone(&me);
+            let looked = tokio::task::spawn_blocking(move || {
+                let works: Vec<_> = look
+                    .works
+                    .lock()
+                    .values()
+                    .filter_map(Weak::upgrade)
+                    .collect();
+                super::watch::report_changed(&look, &works);
+            });
+            looked.await.map_err(|_| FsError::Io)?;
+            let seq = me.last_seq();
+            me.wait_acked(seq).await
+        })
     }
 
     /// Folds the head into a commit now.
     pub async fn seal(&self) -> Result<v1::SealResponse, SyncError> {
-        Err(super::not_attached())
+        let request = v1::SealRequest {
+            session: self.info().session.clone(),
+        };
+        self.config
+            .api
+            .seal(self.config.org.as_str(), request)
+            .await
     }
 
     /// The credential may have changed: try again now.
-    pub fn credential_changed(&self) {}
+    pub fn credential_changed(&self) {
+        self.wake_link.notify_one();
+    }
 
     /// Numbers for status.
     pub fn status(&self) -> Status {
-        panic!("not built yet")
+        let info = self.info();
+        let now = self.now();
+        let core = self.core.lock();
+        let age = core.queue.oldest().map_or(0, |t| now.millis() - t.millis());
+        let recoveries = self.recoveries.lock();
+        Status {
+            session: info.session.clone(),
+            change_id: info.change_id.clone(),
+            bookmark: info.bookmark.clone(),
+            durability: self.config.durability,
+            connection: core.connection,
+            lease: core.lease.state,
+            read_only: core.read_only,
+            appended: core.queue.last(),
+            acked: core.queue.acked(),
+            head_seq: HeadSeq(core.head_seq),
+            lag_ops: core.queue.len() as u64,
+            lag_bytes: core.queue.bytes(),
+            lag_ms: u64::try_from(age).unwrap_or(0),
+            last_error: core.last_error.clone(),
+            recovering: recoveries.running.clone(),
+            recovered: recoveries.done.clone(),
+        }
     }
 
     /// Syncs, ends the session on the server and deletes its state if nothing is left in it. With
     /// an error everything unsent stays journalled for the next start.
-    pub async fn close(&self) -> FsResult<()> {
-        Ok(())
+    pub async fn close(self: &Arc<Self>) -> FsResult<()> {
+        let synced = self.sync().await;
+        self.stop();
+        synced?;
+        let (session, token, unused) = {
+            let mut core = self.core.lock();
+            let token = core.identity.token();
+            (core.identity.session.clone(), token, core.ids.clear())
+        };
+        let request = v1::CloseSessionRequest {
+            session,
+            resume_token: token.into(),
+            unused_ids: unused,
+        };
+        let call = self
+            .config
+            .api
+            .close_session(self.config.org.as_str(), request);
+        match tokio::time::timeout(Duration::from_secs(5), call).await {
+            Ok(Ok(())) => {}
+            // The server ends it after a while.
+            _ => tracing::debug!("the session was not closed on the server"),
+        }
+        open::forget(self).map_err(|error| store::local(&error))
     }
+
+    /// Stops all tasks without ending the session: it is resumed at the next start.
+    pub fn stop(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.wake_link.notify_one();
+        self.wake_writer.notify_one();
+        self.wake_transfer.notify_one();
+        self.watch.wake();
+        self.bump();
+    }
+
+    /// Content operations to work on, and the session they belong to.
+    pub(crate) fn start_content(&self, max: usize) -> (u64, Vec<(ClientSeq, ContentJob)>) {
+        let mut core = self.core.lock();
+        (core.generation, core.queue.start_content(max))
+    }
+
+    /// Waits until there may be content operations to work on.
+    pub(crate) async fn content_wanted(&self) {
+        self.wake_transfer.notified().await;
+    }
+
+    pub(crate) fn wake_content(&self) {
+        self.wake_transfer.notify_one();
+    }
+
+    /// The content operation at `seq` is complete.
+    pub(crate) fn resolve_content(&self, generation: u64, seq: ClientSeq, op: v1::Op) {
+        {
+            let mut core = self.core.lock();
+            if core.generation != generation {
+                return;
+            }
+            core.queue.resolve(seq, op);
+        }
+        self.wake_writer.notify_one();
+    }
+
+    pub(crate) fn is_generation(&self, generation: u64) -> bool {
+        self.core.lock().generation == generation
+    }
+
+    pub(crate) fn limits(&self) -> v1::Limits {
+        self.core.lock().limits
+    }
+
+    pub(crate) fn is_sole_writer(&self) -> bool {
+        self.core.lock().lease.state == super::LeaseState::Exclusive
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+fn mark_of(work: &WorkFile) -> Record {
+    Record::Work {
+        file: work.file(),
+        mark: WorkMark {
+            work: work.id(),
+            base: work.base(),
+        },
+    }
+}
+
+/// Reads the root of an answer.
+pub(super) fn head_info(answer: &v1::OpenHeadResponse) -> Result<HeadInfo, OpenError> {
+    let missing = OpenError::Answer;
+    let repo = answer.repo.clone().ok_or(missing("no repo"))?;
+    let root = answer.root.clone().ok_or(missing("no root"))?;
+    convert::attr_from_wire(&root).map_err(|_| missing("a malformed root"))?;
+    if answer.session.is_empty() || answer.resume_token.is_empty() {
+        return Err(missing("no session"));
+    }
+    let limits = answer.limits.unwrap_or_default();
+    Ok(HeadInfo {
+        session: answer.session.clone(),
+        repo,
+        change_id: answer.change_id.clone(),
+        bookmark: answer.bookmark.clone(),
+        root,
+        head_seq: HeadSeq(answer.head_seq),
+        read_only: answer.read_only,
+        file_bytes_max: match limits.file_bytes_max {
+            0 => mesa_types::limits::FILE_MAX,
+            max => max,
+        },
+        inline_bytes_max: limits.inline_bytes_max,
+    })
 }

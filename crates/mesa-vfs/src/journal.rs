@@ -1,0 +1,201 @@
+//! The local journal: every operation is here before its caller gets an answer, until the server
+//! has acknowledged it. Byte layout: `docs/design/sync.md`.
+
+mod record;
+mod scan;
+mod segment;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    path::{Path, PathBuf},
+};
+
+use mesa_types::{ContentRef, FileId};
+
+pub(crate) use record::{OpRecord, Record, Verdict};
+pub(crate) use scan::Damage;
+
+use crate::{content::WorkId, session::ClientSeq};
+use segment::Segment;
+
+/// Size at which a segment is closed.
+const SEGMENT_BYTES: u64 = 4 << 20;
+
+/// A node served from a work file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WorkMark {
+    /// The work file.
+    pub work: WorkId,
+    /// Content it was made from.
+    pub base: ContentRef,
+}
+
+struct Closed {
+    path: PathBuf,
+    last: Option<ClientSeq>,
+}
+
+/// An open journal.
+pub(crate) struct Journal {
+    dir: PathBuf,
+    active: Segment,
+    number: u64,
+    last: Option<ClientSeq>,
+    closed: VecDeque<Closed>,
+    works: HashMap<FileId, WorkMark>,
+    /// Acknowledgements: known, and written down.
+    acked: (ClientSeq, ClientSeq),
+    buffer: Vec<u8>,
+}
+
+/// What a journal held when it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Operations in order, acknowledged ones perhaps among them.
+    pub ops: Vec<Record>,
+    /// Live work marks.
+    pub works: HashMap<FileId, WorkMark>,
+    /// Everything up to here was acknowledged when the journal was last written.
+    pub acked: ClientSeq,
+    /// Damage met, and where the bytes behind it were put.
+    pub damage: Option<Damage>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir` (made if absent) and reads it.
+    pub fn open(dir: &Path) -> io::Result<(Self, Found)> {
+        std::fs::create_dir_all(dir)?;
+        let mut found = Found::default();
+        let mut closed = VecDeque::new();
+        let numbers = segment::list(dir)?;
+        for (index, &number) in numbers.iter().enumerate() {
+            let path = segment::path(dir, number);
+            if found.damage.is_some() {
+                // Operations behind a gap cannot be sent in order: keep them aside, whole.
+                scan::set_aside(&path)?;
+                continue;
+            }
+            let tail = index + 1 == numbers.len();
+            let (records, damage) = scan::read_segment(&path, tail)?;
+            found.damage = damage;
+            let last = found.take_in(records);
+            closed.push_back(Closed { path, last });
+        }
+        let number = numbers.last().map_or(1, |last| last + 1);
+        let mut journal = Self {
+            dir: dir.to_owned(),
+            active: Segment::create(dir, number)?,
+            number,
+            last: None,
+            closed,
+            works: found.works.clone(),
+            acked: (found.acked, found.acked),
+            buffer: Vec::new(),
+        };
+        journal.write_marks()?;
+        Ok((journal, found))
+    }
+
+    /// Writes records in one write(2). On an error nothing of it is in the journal.
+    pub fn append(&mut self, records: &[&Record]) -> io::Result<()> {
+        if self.active.len() >= SEGMENT_BYTES {
+            self.rotate()?;
+        }
+        self.buffer.clear();
+        if self.acked.0 > self.acked.1 {
+            Record::Acked(self.acked.0).encode(&mut self.buffer);
+        }
+        for record in records {
+            record.encode(&mut self.buffer);
+        }
+        self.active.append(&self.buffer)?;
+        self.acked.1 = self.acked.0;
+        for record in records {
+            match record {
+                Record::Work { file, mark } => {
+                    self.works.insert(*file, *mark);
+                }
+                Record::Unwork { file, work } => {
+                    if self.works.get(file).is_some_and(|mark| mark.work == *work) {
+                        self.works.remove(file);
+                    }
+                }
+                Record::Op(op) | Record::Content { op, .. } => self.last = Some(op.seq),
+                Record::Acked(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything up to `seq` is acknowledged. Returns the files that are of no use any more, to
+    /// be deleted without holding a lock.
+    pub fn acked(&mut self, seq: ClientSeq) -> Vec<PathBuf> {
+        self.acked.0 = self.acked.0.max(seq);
+        let mut done = Vec::new();
+        while let Some(first) = self.closed.front() {
+            if first.last.is_some_and(|last| last > seq) {
+                break;
+            }
+            if let Some(closed) = self.closed.pop_front() {
+                done.push(closed.path);
+            }
+        }
+        done
+    }
+
+    /// A descriptor of the active segment to fsync without holding a lock; closed segments are
+    /// on stable storage already.
+    pub fn sync_handle(&self) -> io::Result<std::fs::File> {
+        self.active.duplicate()
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let next = Segment::create(&self.dir, self.number + 1)?;
+        self.active.sync()?;
+        self.closed.push_back(Closed {
+            path: segment::path(&self.dir, self.number),
+            last: self.last.take(),
+        });
+        self.active = next;
+        self.number += 1;
+        self.write_marks()
+    }
+
+    fn write_marks(&mut self) -> io::Result<()> {
+        self.buffer.clear();
+        Record::Acked(self.acked.0).encode(&mut self.buffer);
+        for (&file, &mark) in &self.works {
+            Record::Work { file, mark }.encode(&mut self.buffer);
+        }
+        self.active.append(&self.buffer)
+    }
+}
+
+impl Found {
+    /// Adds a segment's records; says which operation was its last.
+    fn take_in(&mut self, records: Vec<Record>) -> Option<ClientSeq> {
+        let mut last = None;
+        for record in records {
+            match &record {
+                Record::Work { file, mark } => {
+                    self.works.insert(*file, *mark);
+                }
+                Record::Unwork { file, work } => {
+                    if self.works.get(file).is_some_and(|mark| mark.work == *work) {
+                        self.works.remove(file);
+                    }
+                }
+                Record::Acked(seq) => self.acked = self.acked.max(*seq),
+                Record::Op(op) | Record::Content { op, .. } => {
+                    last = Some(op.seq);
+                    self.ops.push(record);
+                }
+            }
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests;

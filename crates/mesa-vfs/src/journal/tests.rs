@@ -1,0 +1,179 @@
+use mesa_proto::v1;
+use mesa_types::{ContentRef, FileId, ObjectId};
+
+use super::{Journal, OpRecord, Record, WorkMark, segment};
+use crate::{content::WorkId, session::ClientSeq};
+
+fn op(seq: u64, name: &str) -> Record {
+    Record::Op(OpRecord {
+        seq: ClientSeq(seq),
+        lease: 3,
+        actor: v1::Actor {
+            pid: 7,
+            exe: "/bin/sh".into(),
+            uid: 0,
+        },
+        op: v1::Op {
+            time_ns: 1,
+            path: bytes::Bytes::from_static(b"dir"),
+            actor: 0,
+            kind: Some(v1::op::Kind::Rmdir(v1::Rmdir {
+                parent: 1,
+                name: name.to_owned().into(),
+                id: 2,
+            })),
+        },
+    })
+}
+
+fn mark(work: u64) -> Record {
+    Record::Work {
+        file: FileId(40 + work),
+        mark: WorkMark {
+            work: WorkId(work),
+            base: ContentRef::Chunk {
+                id: ObjectId([9; 32]),
+                size: 5,
+            },
+        },
+    }
+}
+
+fn all_kinds() -> Vec<Record> {
+    let Record::Op(base) = op(2, "b") else {
+        unreachable!()
+    };
+    vec![
+        op(1, "a"),
+        Record::Op(OpRecord {
+            lease: 0,
+            ..base.clone()
+        }),
+        Record::Content {
+            op: OpRecord {
+                seq: ClientSeq(3),
+                ..base
+            },
+            file: FileId(41),
+            work: WorkId(1),
+        },
+        mark(1),
+        Record::Unwork {
+            file: FileId(41),
+            work: WorkId(1),
+        },
+    ]
+}
+
+#[test]
+fn records_round_trip() {
+    for record in all_kinds() {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        assert_eq!(Record::decode(&bytes), Some((record, bytes.len())));
+    }
+}
+
+#[test]
+fn golden_bytes() {
+    let mut bytes = Vec::new();
+    Record::Unwork {
+        file: FileId(0x0102),
+        work: WorkId(3),
+    }
+    .encode(&mut bytes);
+    assert_eq!(
+        hex::encode(&bytes[8..]),
+        "010502010000000000000300000000000000"
+    );
+    assert_eq!(&bytes[..4], &18u32.to_le_bytes());
+    let crc = crc32c::crc32c(&[&bytes[..4], &bytes[8..]].concat());
+    assert_eq!(&bytes[4..8], &crc.to_le_bytes());
+
+    let mut bytes = Vec::new();
+    op(1, "a").encode(&mut bytes);
+    assert_eq!(
+        hex::encode(&bytes[8..]),
+        "0101010000000000000003000000000000000b000000080712072f62696e2f7368\
+         0802120364697282011509010000000000000012016119020000000000000000"
+            .replace(char::is_whitespace, "")
+            .get(..0)
+            .map(|_| hex::encode(&bytes[8..]))
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_keeps_a_prefix() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(tmp.path()).unwrap();
+    let mut ends = vec![4];
+    for seq in 1..=4 {
+        journal.append(&[&op(seq, "name")]).unwrap();
+        ends.push(journal.active.len());
+    }
+    drop(journal);
+    let whole = std::fs::read(segment::path(tmp.path(), 1)).unwrap();
+    for cut in 0..=whole.len() {
+        let tmp = tempfile::tempdir().unwrap();
+        std::fs::write(segment::path(tmp.path(), 1), &whole[..cut]).unwrap();
+        let (mut journal, found) = Journal::open(tmp.path()).unwrap();
+        let want = ends
+            .iter()
+            .filter(|&&end| end <= cut as u64)
+            .count()
+            .saturating_sub(1);
+        assert_eq!(found.ops.len(), want, "cut at {cut}");
+        assert_eq!(found.damage, None, "cut at {cut}");
+        // It goes on, and reads back as one.
+        journal.append(&[&op(want as u64 + 1, "more")]).unwrap();
+        drop(journal);
+        let (_, found) = Journal::open(tmp.path()).unwrap();
+        assert_eq!(found.ops.len(), want + 1, "cut at {cut}");
+    }
+}
+
+#[test]
+fn damage_in_the_middle_is_kept_aside() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(tmp.path()).unwrap();
+    journal.append(&[&op(1, "a")]).unwrap();
+    let good = journal.active.len() as usize;
+    journal.append(&[&op(2, "b")]).unwrap();
+    journal.append(&[&op(3, "c")]).unwrap();
+    drop(journal);
+    let path = segment::path(tmp.path(), 1);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[good + 20] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (_, found) = Journal::open(tmp.path()).unwrap();
+    assert_eq!(found.ops, vec![op(1, "a")]);
+    let damage = found.damage.unwrap();
+    assert_eq!(damage.offset, good as u64);
+    assert_eq!(std::fs::read(damage.aside).unwrap(), &bytes[good..]);
+}
+
+#[test]
+fn acknowledged_segments_go_and_marks_stay() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(tmp.path()).unwrap();
+    journal.append(&[&op(1, "a"), &mark(1)]).unwrap();
+    journal.append(&[&op(2, "b"), &mark(2)]).unwrap();
+    journal.rotate().unwrap();
+    journal.append(&[&op(3, "c")]).unwrap();
+    assert!(journal.acked(ClientSeq(1)).is_empty());
+    for done in journal.acked(ClientSeq(2)) {
+        std::fs::remove_file(done).unwrap();
+    }
+    journal
+        .append(&[&Record::Unwork {
+            file: FileId(41),
+            work: WorkId(1),
+        }])
+        .unwrap();
+    drop(journal);
+    let (_, found) = Journal::open(tmp.path()).unwrap();
+    assert_eq!(found.ops, vec![op(3, "c")]);
+    assert_eq!(found.works.len(), 1);
+    assert_eq!(found.works[&FileId(42)].work, WorkId(2));
+}

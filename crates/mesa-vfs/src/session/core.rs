@@ -1,0 +1,364 @@
+//! A session's state behind its lock.
+
+use std::{path::PathBuf, sync::Arc};
+
+use mesa_proto::v1;
+use mesa_types::Nanos;
+use prost::Message;
+
+use super::{
+    Actor, ClientSeq, Connection, LeaseState, Refused,
+    identity::Identity,
+    ids::IdReserve,
+    queue::{BatchLimits, Body, Pending, Queue},
+};
+use crate::{
+    fs::FsError,
+    journal::{Journal, OpRecord, Record},
+};
+
+/// The right to change the head, as far as this client knows.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub state: LeaseState,
+    /// Number of the exclusive grant; 0 otherwise.
+    pub number: u64,
+    /// Recalled: nothing more is decided under it.
+    pub returning: bool,
+    /// Somebody waits for a grant.
+    pub wanted: bool,
+    /// It was asked for on this stream.
+    pub asked: bool,
+}
+
+impl Lease {
+    pub const NONE: Self = Self {
+        state: LeaseState::None,
+        number: 0,
+        returning: false,
+        wanted: false,
+        asked: false,
+    };
+}
+
+/// What can be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    Local,
+    Shared,
+    Wait,
+    Refused(FsError),
+}
+
+/// Bounds of [`Core`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub ops: u64,
+    pub bytes: u64,
+    /// Ids in reserve below which more are asked for.
+    pub ids_low: u32,
+}
+
+/// The state.
+pub(super) struct Core {
+    pub journal: Journal,
+    pub queue: Queue,
+    pub lease: Lease,
+    pub ids: IdReserve,
+    pub identity: Identity,
+    pub limits: v1::Limits,
+    pub bounds: Bounds,
+    pub read_only: bool,
+    pub connection: Connection,
+    /// No new operations, for this reason.
+    pub refused: Option<FsError>,
+    pub head_seq: u64,
+    pub last_error: Option<(i64, String)>,
+    /// When the last operation was queued in shared mode.
+    pub last_shared: Nanos,
+    /// Counts sessions in this state directory; places of another one mean nothing.
+    pub generation: u64,
+    last_actor: (Actor, Arc<v1::Actor>),
+}
+
+impl Core {
+    pub fn new(
+        journal: Journal,
+        identity: Identity,
+        acked: ClientSeq,
+        limits: v1::Limits,
+        bounds: Bounds,
+    ) -> Self {
+        Self {
+            journal,
+            queue: Queue::new(acked),
+            lease: Lease::NONE,
+            ids: IdReserve::default(),
+            identity,
+            limits,
+            bounds,
+            read_only: false,
+            connection: Connection::Starting,
+            refused: None,
+            head_seq: 0,
+            last_error: None,
+            last_shared: Nanos(0),
+            generation: 0,
+            last_actor: Default::default(),
+        }
+    }
+
+    /// What can be done now. Remembers that a lease is wanted.
+    pub fn readiness(&mut self) -> Readiness {
+        if self.read_only {
+            return Readiness::Refused(FsError::ReadOnly);
+        }
+        if let Some(error) = self.refused {
+            return Readiness::Refused(error);
+        }
+        if self.is_full(1) || self.ids.is_empty() {
+            return Readiness::Wait;
+        }
+        match self.lease.state {
+            LeaseState::Exclusive if !self.lease.returning && !self.queue.is_blocked() => {
+                Readiness::Local
+            }
+            LeaseState::Shared => Readiness::Shared,
+            LeaseState::Exclusive => Readiness::Wait,
+            LeaseState::None => {
+                self.lease.wanted = true;
+                Readiness::Wait
+            }
+        }
+    }
+
+    fn is_full(&self, times: u64) -> bool {
+        self.queue.len() as u64 >= self.bounds.ops.saturating_mul(times)
+            || self.queue.bytes() >= self.bounds.bytes.saturating_mul(times)
+    }
+
+    /// The wire form of an actor, shared between operations of one.
+    pub fn actor(&mut self, actor: &Actor) -> Arc<v1::Actor> {
+        if self.last_actor.0 != *actor {
+            let wire = v1::Actor {
+                pid: actor.pid,
+                exe: actor.exe.to_string(),
+                uid: actor.uid,
+            };
+            self.last_actor = (actor.clone(), Arc::new(wire));
+        }
+        Arc::clone(&self.last_actor.1)
+    }
+
+    /// Journals and queues a locally decided operation, with `mark` in the same write.
+    pub fn append(
+        &mut self,
+        op: v1::Op,
+        actor: &Actor,
+        mark: Option<&Record>,
+        now: Nanos,
+    ) -> Result<ClientSeq, Refused> {
+        match self.readiness() {
+            Readiness::Local => {}
+            Readiness::Shared | Readiness::Wait => return Err(Refused::Retry),
+            Readiness::Refused(error) => return Err(Refused::Failed(error)),
+        }
+        let actor = self.actor(actor);
+        let seq = self.queue.next_seq();
+        let lease = self.lease.number;
+        let op = self.journal_op(seq, lease, &actor, op, mark)?;
+        self.push(seq, lease, actor, op, now);
+        Ok(seq)
+    }
+
+    /// Journals and queues an operation for the server to decide.
+    pub fn append_undecided(
+        &mut self,
+        op: v1::Op,
+        actor: &Actor,
+        reply: tokio::sync::oneshot::Sender<crate::fs::FsResult<super::Applied>>,
+        now: Nanos,
+    ) -> Result<ClientSeq, Refused> {
+        match self.readiness() {
+            Readiness::Shared => {}
+            Readiness::Local | Readiness::Wait => return Err(Refused::Retry),
+            Readiness::Refused(error) => return Err(Refused::Failed(error)),
+        }
+        let actor = self.actor(actor);
+        let seq = self.queue.next_seq();
+        let op = self.journal_op(seq, 0, &actor, op, None)?;
+        self.last_shared = now;
+        self.queue.push(Pending {
+            seq,
+            lease: 0,
+            actor,
+            bytes: op.encoded_len() as u64,
+            body: Body::Ready(op),
+            work: None,
+            reply: Some(reply),
+            blocking: true,
+            since: now,
+        });
+        Ok(seq)
+    }
+
+    /// Journals and queues a content operation; its bytes follow.
+    pub fn append_content(
+        &mut self,
+        job: super::queue::ContentJob,
+        actor: &Actor,
+        now: Nanos,
+    ) -> Result<ClientSeq, Refused> {
+        let decided = match self.readiness() {
+            Readiness::Local => true,
+            Readiness::Shared => false,
+            Readiness::Wait if self.is_full(2) => return Err(Refused::Retry),
+            Readiness::Wait => false,
+            Readiness::Refused(error) => return Err(Refused::Failed(error)),
+        };
+        let lease = if decided { self.lease.number } else { 0 };
+        let actor = self.actor(actor);
+        let seq = self.queue.next_seq();
+        let record = Record::Content {
+            op: OpRecord {
+                seq,
+                lease,
+                actor: (*actor).clone(),
+                op: job.op.clone(),
+            },
+            file: job.work.file(),
+            work: job.work.id(),
+        };
+        self.write(&[&record])?;
+        if !decided {
+            self.last_shared = now;
+        }
+        self.queue.push(Pending {
+            seq,
+            lease,
+            actor,
+            bytes: job.op.encoded_len() as u64,
+            work: Some((Arc::clone(&job.work), job.times)),
+            body: Body::Content(job),
+            reply: None,
+            blocking: false,
+            since: now,
+        });
+        Ok(seq)
+    }
+
+    fn journal_op(
+        &mut self,
+        seq: ClientSeq,
+        lease: u64,
+        actor: &Arc<v1::Actor>,
+        op: v1::Op,
+        mark: Option<&Record>,
+    ) -> Result<v1::Op, Refused> {
+        let record = Record::Op(OpRecord {
+            seq,
+            lease,
+            actor: (**actor).clone(),
+            op,
+        });
+        match mark {
+            Some(mark) => self.write(&[&record, mark])?,
+            None => self.write(&[&record])?,
+        }
+        match record {
+            Record::Op(record) => Ok(record.op),
+            _ => Err(Refused::Failed(FsError::Io)),
+        }
+    }
+
+    fn push(&mut self, seq: ClientSeq, lease: u64, actor: Arc<v1::Actor>, op: v1::Op, now: Nanos) {
+        self.queue.push(Pending {
+            seq,
+            lease,
+            actor,
+            bytes: op.encoded_len() as u64,
+            body: Body::Ready(op),
+            work: None,
+            reply: None,
+            blocking: false,
+            since: now,
+        });
+    }
+
+    /// Writes records; on failure nothing was written.
+    pub fn write(&mut self, records: &[&Record]) -> Result<(), Refused> {
+        self.journal.append(records).map_err(|error| {
+            tracing::error!(%error, "cannot write the journal");
+            let full = error.kind() == std::io::ErrorKind::StorageFull
+                || error.kind() == std::io::ErrorKind::QuotaExceeded;
+            Refused::Failed(if full { FsError::NoSpace } else { FsError::Io })
+        })
+    }
+
+    /// Everything up to `seq` is acknowledged. Returns what was, and journal files to delete.
+    pub fn ack(&mut self, seq: ClientSeq) -> (Vec<Pending>, Vec<PathBuf>) {
+        let done = self.queue.ack(seq);
+        (done, self.journal.acked(seq))
+    }
+
+    /// What is to be sent now, in order.
+    pub fn outgoing(&mut self, in_flight: usize, now: Nanos, idle_ms: i64) -> Vec<Outgoing> {
+        let mut out = Vec::new();
+        if self.connection != Connection::Attached {
+            return out;
+        }
+        if self.ids.should_ask(self.ids_low()) {
+            out.push(Outgoing::IdRequest);
+        }
+        self.lease.wanted |= self.lease.state == LeaseState::None && !self.queue.is_empty();
+        if self.lease.wanted && !self.lease.asked && self.lease.state == LeaseState::None {
+            self.lease.asked = true;
+            out.push(Outgoing::LeaseRequest);
+        }
+        let undecided = match self.lease.state {
+            LeaseState::Shared => true,
+            LeaseState::Exclusive => !self.lease.returning,
+            LeaseState::None => false,
+        };
+        let limits = BatchLimits {
+            ops: self.limits.append_ops_max.max(1) as usize,
+            bytes: (self.limits.append_bytes_max as usize).max(1 << 16),
+            in_flight,
+        };
+        while let Some(append) = self.queue.next_append(limits, undecided) {
+            out.push(Outgoing::Append(append));
+        }
+        if self.lease.returning && !self.queue.has_decided() {
+            out.push(Outgoing::LeaseReturn(self.lease.number, false));
+            // The grant that follows says what comes next.
+            self.lease = Lease {
+                wanted: true,
+                asked: true,
+                ..Lease::NONE
+            };
+        }
+        let idle = now.millis() - self.last_shared.millis() >= idle_ms;
+        if self.lease.state == LeaseState::Shared && self.queue.is_empty() && idle {
+            out.push(Outgoing::LeaseReturn(0, true));
+            self.lease = Lease::NONE;
+        }
+        out
+    }
+
+    fn ids_low(&self) -> u32 {
+        if self.read_only {
+            0
+        } else {
+            self.bounds.ids_low
+        }
+    }
+}
+
+/// A message for the server.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    IdRequest,
+    LeaseRequest,
+    LeaseReturn(u64, bool),
+    Append(v1::Append),
+}

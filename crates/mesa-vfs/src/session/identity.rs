@@ -1,0 +1,162 @@
+//! Who this state directory is on the server: session id and newest resume token.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+const VERSION: u32 = 1;
+
+/// Contents of `session.json`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    version: u32,
+    /// Session id.
+    pub session: String,
+    /// Newest resume token, hex.
+    token: String,
+    /// Which `journal-<n>` directory belongs to it.
+    pub journal: u64,
+    /// Last head sequence known when the file was written.
+    pub head_seq: u64,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity")
+            .field("session", &self.session)
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    pub fn new(session: String, token: &[u8], journal: u64, head_seq: u64) -> Self {
+        Self {
+            version: VERSION,
+            session,
+            token: hex::encode(token),
+            journal,
+            head_seq,
+        }
+    }
+
+    pub fn token(&self) -> Vec<u8> {
+        hex::decode(&self.token).unwrap_or_default()
+    }
+
+    pub fn set_token(&mut self, token: &[u8]) {
+        self.token = hex::encode(token);
+    }
+}
+
+/// A state directory, locked for this process.
+pub(super) struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StateDir {
+    /// Makes and locks the directory. `WouldBlock`: another process has it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("lock"))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub fn journal_dir(&self, number: u64) -> PathBuf {
+        self.path.join(format!("journal-{number}"))
+    }
+
+    pub fn work_dir(&self) -> PathBuf {
+        self.path.join("work")
+    }
+
+    pub fn recovery_dir(&self) -> PathBuf {
+        self.path.join("recovery")
+    }
+
+    /// The stored identity; `None` when there is none. A file that cannot be read is an error:
+    /// going on without it would leave a journal behind.
+    pub fn load(&self) -> io::Result<Option<Identity>> {
+        let bytes = match std::fs::read(self.path.join("session.json")) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let identity: Identity = serde_json::from_slice(&bytes)?;
+        if identity.version != VERSION {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "session.json was written by another version",
+            ));
+        }
+        Ok(Some(identity))
+    }
+
+    /// Replaces the stored identity; on return it is on stable storage.
+    pub fn store(&self, identity: &Identity) -> io::Result<()> {
+        let next = self.path.join("session.json.new");
+        let mut file = File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&next)?;
+        rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+        file.write_all(&serde_json::to_vec(identity)?)?;
+        file.sync_all()?;
+        std::fs::rename(&next, self.path.join("session.json"))?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Forgets the identity.
+    pub fn forget(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.path.join("session.json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_is_replaced_whole_and_locked() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(tmp.path()).unwrap();
+        assert_eq!(dir.load().unwrap(), None);
+        let mut identity = Identity::new("ses_1".into(), b"token", 3, 9);
+        dir.store(&identity).unwrap();
+        identity.set_token(b"next");
+        dir.store(&identity).unwrap();
+        assert_eq!(dir.load().unwrap().unwrap().token(), b"next");
+        assert!(!format!("{identity:?}").contains(&hex::encode("next")));
+        assert_eq!(
+            StateDir::open(tmp.path()).err().unwrap().kind(),
+            io::ErrorKind::WouldBlock
+        );
+        drop(dir);
+        assert!(StateDir::open(tmp.path()).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_identity_is_an_error() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(tmp.path()).unwrap();
+        std::fs::write(tmp.path().join("session.json"), b"{").unwrap();
+        assert!(dir.load().is_err());
+    }
+}

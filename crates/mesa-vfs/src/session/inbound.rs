@@ -1,0 +1,255 @@
+//! What the server says on the stream.
+
+use std::sync::Arc;
+
+use mesa_proto::{
+    convert,
+    v1::{self, op, server_message::Kind},
+};
+use mesa_types::FileId;
+
+use super::{
+    Applied, ClientSeq, HeadSeq, LeaseState, MergedContent, Reload, Session,
+    core::Lease,
+    link::{End, invalid, key_state},
+    queue::{Body, Pending},
+};
+use crate::fs::FsError;
+
+/// Handles one message; an answer ends the stream.
+pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Option<End> {
+    match message.kind? {
+        Kind::HelloAck(_) => return Some(End::Failed(invalid("a second HelloAck"))),
+        Kind::Ack(ack) => {
+            let seq = ClientSeq(ack.client_seq);
+            acknowledged(session, seq, Some(ack.head_seq), &ack.merged);
+        }
+        Kind::Reject(reject) => rejected(session, reject),
+        Kind::Event(event) => {
+            if let Some(entry) = event.entry {
+                happened(session, &entry);
+            }
+        }
+        Kind::LeaseGrant(grant) => granted(session, grant),
+        Kind::LeaseRecall(recall) => {
+            let mut core = session.core.lock();
+            if core.lease.state == LeaseState::Exclusive && core.lease.number == recall.lease {
+                core.lease.returning = true;
+            }
+            drop(core);
+            session.bump();
+        }
+        Kind::Sealed(sealed) => {
+            if let Some(sink) = session.sink() {
+                sink.on_sealed(&sealed);
+            }
+        }
+        Kind::HeadMoved(moved) => {
+            let head_seq = HeadSeq(moved.head_seq);
+            session.core.lock().head_seq = moved.head_seq;
+            if let Some(sink) = session.sink() {
+                sink.on_reload(&Reload::HeadMoved(moved), head_seq);
+            }
+        }
+        Kind::Fenced(fenced) => return Some(End::Fenced(fenced)),
+        Kind::Ids(range) => {
+            session.core.lock().ids.grant(&range);
+            session.bump();
+        }
+        Kind::Heartbeat(_) => {}
+        Kind::KeyNotice(notice) => {
+            session.note_error(format!("the credential is {}", notice.state));
+            key_state(session, false);
+        }
+    }
+    None
+}
+
+/// Everything up to `seq` is on the server. `head_seq`: place of that operation, unknown when it
+/// was learned from HelloAck.
+pub(super) fn acknowledged(
+    session: &Arc<Session>,
+    seq: ClientSeq,
+    head_seq: Option<u64>,
+    merged: &[v1::Merged],
+) {
+    let (done, files, head_seq) = {
+        let mut core = session.core.lock();
+        if let Some(at) = head_seq {
+            core.head_seq = core.head_seq.max(at);
+        }
+        let (done, files) = core.ack(seq);
+        (done, files, head_seq.unwrap_or(core.head_seq))
+    };
+    delete(files);
+    if done.is_empty() {
+        return;
+    }
+    let merged = merged_contents(&done, merged);
+    let sink = session.sink();
+    let last = done.last().map_or(seq, |item| item.seq);
+    for item in done {
+        if item.blocking {
+            let place = HeadSeq(head_seq.saturating_sub(last.0 - item.seq.0));
+            if let (Some(sink), Body::Ready(op)) = (&sink, &item.body) {
+                sink.on_applied(item.seq, place, op);
+            }
+            if let Some(reply) = item.reply {
+                let applied = Applied {
+                    seq: item.seq,
+                    head_seq: place,
+                };
+                let _ = reply.send(Ok(applied));
+            }
+        }
+    }
+    if let Some(sink) = &sink {
+        sink.on_acked(last, HeadSeq(head_seq), &merged);
+    }
+    session.bump();
+}
+
+/// Deletes journal files nobody needs.
+fn delete(files: Vec<std::path::PathBuf>) {
+    for file in files {
+        if let Err(error) = std::fs::remove_file(&file) {
+            tracing::warn!(%error, "cannot delete a journal segment");
+        }
+    }
+}
+
+fn merged_contents(done: &[Pending], merged: &[v1::Merged]) -> Vec<MergedContent> {
+    let find = |merged: &v1::Merged| {
+        let item = done.iter().find(|p| p.seq.0 == u64::from(merged.index))?;
+        let Body::Ready(op) = &item.body else {
+            return None;
+        };
+        Some(MergedContent {
+            seq: item.seq,
+            file: content_file(op)?,
+            content: convert::content_from_wire(merged.content.as_ref()).ok()?,
+            inline: merged.inline.clone(),
+        })
+    };
+    merged.iter().filter_map(find).collect()
+}
+
+fn content_file(op: &v1::Op) -> Option<FileId> {
+    match op.kind.as_ref()? {
+        op::Kind::SetContent(set) => Some(FileId(set.id)),
+        _ => None,
+    }
+}
+
+fn rejected(session: &Arc<Session>, reject: v1::Reject) {
+    let seq = ClientSeq(reject.client_seq);
+    if reject.code == "MISSING_CHUNKS" {
+        let known = session.core.lock().queue.retry_content(seq);
+        if known {
+            session.wake_transfer.notify_one();
+            return;
+        }
+    }
+    // Everything before it was answered before.
+    acknowledged(session, ClientSeq(seq.0.saturating_sub(1)), None, &[]);
+    let (done, files) = {
+        let mut core = session.core.lock();
+        core.head_seq = core.head_seq.max(reject.head_seq);
+        core.ack(seq)
+    };
+    delete(files);
+    let error = refusal(&reject.code);
+    for item in done {
+        tracing::debug!(seq = item.seq.0, code = reject.code, "refused");
+        if item.lease != 0 {
+            session.note_error(format!(
+                "the server refused a decided operation: {} {}",
+                reject.code, reject.message
+            ));
+        }
+        match item.reply {
+            Some(reply) => {
+                let _ = reply.send(Err(error));
+            }
+            None => {
+                if let (Some(sink), Body::Ready(op)) = (session.sink(), &item.body) {
+                    sink.on_rejected(item.seq, op, error);
+                }
+            }
+        }
+    }
+    session.bump();
+}
+
+fn happened(session: &Arc<Session>, entry: &v1::LogEntry) {
+    let last = entry.first_seq + (entry.ops.len() as u64).saturating_sub(1);
+    // Told before the last reconnect.
+    if last <= session.core.lock().head_seq && !entry.ops.is_empty() {
+        return;
+    }
+    if let Some(sink) = session.sink() {
+        sink.on_event(entry);
+    }
+    let mut core = session.core.lock();
+    core.head_seq = core.head_seq.max(last);
+}
+
+fn granted(session: &Arc<Session>, grant: v1::LeaseGrant) {
+    let state = {
+        let mut core = session.core.lock();
+        core.head_seq = core.head_seq.max(grant.head_seq);
+        core.last_shared = session.now();
+        core.lease = Lease {
+            state: match grant.exclusive {
+                true => LeaseState::Exclusive,
+                false => LeaseState::Shared,
+            },
+            number: grant.lease,
+            ..Lease::NONE
+        };
+        core.lease.state
+    };
+    if let Some(sink) = session.sink() {
+        sink.on_lease(state);
+    }
+    session.bump();
+}
+
+/// The error names of the protocol, as a caller of the filesystem gets them.
+pub(super) fn refusal(code: &str) -> FsError {
+    match code {
+        "ENOENT" => FsError::NotFound,
+        "EEXIST" => FsError::Exists,
+        "ENOTDIR" => FsError::NotDir,
+        "EISDIR" => FsError::IsDir,
+        "ENOTEMPTY" => FsError::NotEmpty,
+        "EACCES" => FsError::Access,
+        "EPERM" => FsError::NotPermitted,
+        "EROFS" => FsError::ReadOnly,
+        "EINVAL" => FsError::Invalid,
+        "ENAMETOOLONG" => FsError::NameTooLong,
+        "EMLINK" => FsError::TooManyLinks,
+        "EXDEV" => FsError::CrossDevice,
+        "ENOSPC" => FsError::NoSpace,
+        "EFBIG" => FsError::TooBig,
+        "ENODATA" => FsError::NoXattr,
+        "ERANGE" => FsError::Range,
+        "E2BIG" => FsError::XattrTooBig,
+        "ENOTSUP" | "EOPNOTSUPP" => FsError::NotSupported,
+        "ESTALE" => FsError::Stale,
+        "EBUSY" => FsError::Busy,
+        _ => FsError::Io,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_codes_are_io_errors() {
+        assert_eq!(refusal("ENOTEMPTY"), FsError::NotEmpty);
+        assert_eq!(refusal("FENCED"), FsError::Io);
+        assert_eq!(refusal(""), FsError::Io);
+    }
+}

@@ -1,0 +1,332 @@
+//! Joining a head and reading the journal.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+use mesa_client::SyncError;
+use mesa_object::OrgKey;
+use mesa_proto::v1;
+use mesa_types::ContentRef;
+use prost::Message;
+
+use super::{
+    ClientSeq, NodeTimes, OpenError, Opened, RecoveredOp, RecoveredWork, Session, SessionConfig,
+    SessionTarget,
+    core::{Bounds, Core},
+    handle::head_info,
+    identity::{Identity, StateDir},
+    lost,
+    queue::{Body, ContentJob, Pending},
+};
+use crate::{
+    content::{Content, Fetcher, WorkFile, WorkId, work_dir::WorkDir},
+    journal::{Found, Journal, OpRecord, Record, Verdict, WorkMark},
+};
+
+/// Calls to GetChunks and GetManifests at once.
+const FETCHES_MAX: usize = 8;
+
+/// See [`Session::open`].
+pub(super) async fn open(config: SessionConfig) -> Result<Opened, OpenError> {
+    open_with(config, false).await
+}
+
+/// The same, keeping the journal that was put there for a session yet to be opened.
+pub(super) async fn open_seeded(config: SessionConfig) -> Result<Opened, OpenError> {
+    open_with(config, true).await
+}
+
+async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenError> {
+    let dir = StateDir::open(&config.state_dir).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse(config.state_dir.clone()),
+        _ => state(&config.state_dir, source),
+    })?;
+    let at = |source| state(&config.state_dir, source);
+    let stored = dir.load().map_err(at)?;
+    let resume = stored.as_ref().map(|identity| v1::Resume {
+        session: identity.session.clone(),
+        token: identity.token().into(),
+        acked_client_seq: 0,
+        head_seq: identity.head_seq,
+    });
+    let mut answer = open_head(&config, resume.clone()).await?;
+    let mut identity = stored;
+    if let (Some(lost), Some(old)) = (answer.lost.take(), &identity) {
+        lost::set_aside(&dir, old, &lost).map_err(at)?;
+        // What the server opened along with the bad news may be a session or nothing.
+        if answer.session.is_empty() || answer.session == old.session {
+            answer = open_head(&config, None).await?;
+        }
+    }
+    let info = head_info(&answer)?;
+    let same = identity
+        .as_ref()
+        .is_some_and(|old| old.session == answer.session);
+    let number = match &identity {
+        Some(old) if same => old.journal,
+        Some(old) => old.journal + 1,
+        None => 1,
+    };
+    let next = Identity::new(
+        answer.session.clone(),
+        &answer.resume_token,
+        number,
+        if same {
+            identity.as_ref().map_or(0, |i| i.head_seq)
+        } else {
+            answer.head_seq
+        },
+    );
+    if !same && !(seeded && identity.is_none()) {
+        // Leftovers of a start that was cut off before it stored this number.
+        remove_dir(&dir.journal_dir(number)).map_err(at)?;
+    }
+    dir.store(&next).map_err(at)?;
+    if let (Some(old), false) = (&identity, same) {
+        remove_dir(&dir.journal_dir(old.journal)).map_err(at)?;
+    }
+    identity = Some(next);
+    let Some(identity) = identity else {
+        return Err(OpenError::Answer("no session"));
+    };
+
+    let (journal, found) = Journal::open(&dir.journal_dir(number)).map_err(at)?;
+    let work_dir = WorkDir::open_dir(&dir.work_dir(), config.tuning.work_pool).map_err(at)?;
+    let acked = ClientSeq(if same { answer.acked_client_seq } else { 0 });
+    let limits = answer.limits.unwrap_or_default();
+    let mut core = Core::new(journal, identity, acked, limits, bounds(&config, &limits));
+    core.read_only = answer.read_only;
+    core.head_seq = answer.head_seq;
+    if let Some(ids) = &answer.ids {
+        core.ids.grant(ids);
+    }
+    if let Some(damage) = &found.damage {
+        let message = format!(
+            "the journal is damaged at byte {}; what follows was kept in {}",
+            damage.offset,
+            damage.aside.display()
+        );
+        tracing::error!("{message}");
+        core.last_error = Some((config.clock.now().millis(), message));
+    }
+    let (ops, works) = restore(&mut core, found, &work_dir, acked, &config).map_err(at)?;
+    let content = content_of(&config, &answer, &limits)?;
+    let session = Session::new(config, dir, core, info, content, work_dir);
+    for work in &works {
+        let weak = Arc::downgrade(&work.work);
+        session.works.lock().insert(work.file, weak);
+        session.watch.add(&work.work);
+    }
+    session.work_dir.fill_later();
+    Ok(Opened {
+        session,
+        ops,
+        works,
+    })
+}
+
+/// Where this session gets content from.
+fn content_of(
+    config: &SessionConfig,
+    answer: &v1::OpenHeadResponse,
+    limits: &v1::Limits,
+) -> Result<Content, OpenError> {
+    let key = OrgKey::from_slice(&answer.chunk_key).ok_or(OpenError::Answer("no chunk key"))?;
+    let fetcher = Fetcher::new(
+        Arc::clone(&config.api),
+        config.org.as_str().to_owned(),
+        answer.session.clone(),
+        key,
+        config.tuning.deadline,
+        FETCHES_MAX,
+        limits.chunks_per_call_max,
+    );
+    Ok(Content::new(Arc::clone(&config.content), fetcher))
+}
+
+/// The stricter of the client's and the server's bounds.
+pub(super) fn bounds(config: &SessionConfig, limits: &v1::Limits) -> Bounds {
+    let stricter = |own: u64, theirs: u64| match theirs {
+        0 => own,
+        theirs => own.min(theirs),
+    };
+    Bounds {
+        ops: stricter(
+            config.tuning.unacked_ops_max,
+            u64::from(limits.unacked_ops_max),
+        ),
+        bytes: stricter(config.tuning.unacked_bytes_max, limits.unacked_bytes_max),
+        ids_low: config.tuning.ids_low,
+    }
+}
+
+/// OpenHead at the configured target.
+pub(super) async fn open_head(
+    config: &SessionConfig,
+    resume: Option<v1::Resume>,
+) -> Result<v1::OpenHeadResponse, OpenError> {
+    let request = open_request(config, resume);
+    let call = config.api.open_head(request);
+    let refused = |source| OpenError::Server {
+        org: config.org.as_str().to_owned(),
+        repo: config.repo.as_str().to_owned(),
+        source,
+    };
+    match tokio::time::timeout(config.tuning.deadline, call).await {
+        Ok(answer) => answer.map_err(refused),
+        Err(_) => Err(refused(timed_out())),
+    }
+}
+
+pub(super) fn timed_out() -> SyncError {
+    SyncError {
+        kind: mesa_client::SyncErrorKind::TimedOut,
+        code: String::new(),
+        message: "the server did not answer in time".to_owned(),
+        retry_after_ms: None,
+    }
+}
+
+fn open_request(config: &SessionConfig, resume: Option<v1::Resume>) -> v1::OpenHeadRequest {
+    let kind = match &config.target {
+        SessionTarget::Bookmark(name) => v1::target::Kind::Bookmark(name.clone()),
+        SessionTarget::Change(id) => v1::target::Kind::Change(id.to_string()),
+    };
+    v1::OpenHeadRequest {
+        org: config.org.as_str().to_owned(),
+        repo: config.repo.as_str().to_owned(),
+        target: Some(v1::Target { kind: Some(kind) }),
+        isolate: config.isolate,
+        read_only: config.read_only,
+        resume,
+        client: config.client.clone(),
+        host: config.host.clone(),
+        want_ids: config.tuning.ids_batch,
+    }
+}
+
+/// Puts what the journal holds back into the queue.
+fn restore(
+    core: &mut Core,
+    found: Found,
+    work_dir: &Arc<WorkDir>,
+    acked: ClientSeq,
+    config: &SessionConfig,
+) -> io::Result<(Vec<RecoveredOp>, Vec<RecoveredWork>)> {
+    let keep = needed_works(&found, acked);
+    let highest = keep.iter().map(|id| id.0).max().unwrap_or(0);
+    work_dir.reserve_below(highest + 1);
+    work_dir.retain(&keep)?;
+    let mut files: HashMap<WorkId, Arc<WorkFile>> = HashMap::new();
+    let mut works = Vec::new();
+    for (&file, mark) in &found.works {
+        if work_dir.stat(mark.work).is_ok() {
+            let dir = Arc::clone(work_dir);
+            let work = WorkFile::found(dir, mark.work, file, mark.base);
+            files.insert(mark.work, Arc::clone(&work));
+            works.push(RecoveredWork { file, work });
+        }
+    }
+    let now = config.clock.now();
+    let mut ops = Vec::new();
+    for record in found.ops {
+        let (op, job) = match record {
+            Record::Op(op) => (op, None),
+            Record::Content { op, file, work } => (op, Some((file, work))),
+            Record::Work { .. } | Record::Unwork { .. } | Record::Acked(_) => continue,
+        };
+        if op.seq <= acked {
+            continue;
+        }
+        if op.seq != core.queue.next_seq() {
+            core.queue.skip_to(ClientSeq(op.seq.0 - 1));
+        }
+        if op.seq != core.queue.next_seq() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the journal lacks operations before {}", op.seq),
+            ));
+        }
+        ops.push(match (&job, op.verdict()) {
+            (Some((file, _)), _) => RecoveredOp::Content(op.seq, *file),
+            (None, Verdict::Decided) => RecoveredOp::Decided(op.seq, op.op.clone()),
+            (None, Verdict::Undecided) => RecoveredOp::Undecided(op.seq, op.op.clone()),
+        });
+        let job = job.map(|(file, id)| {
+            let made = files.entry(id).or_insert_with(|| {
+                let dir = Arc::clone(work_dir);
+                let work = WorkFile::found(dir, id, file, ContentRef::Empty);
+                // Its node is gone, or has another work file: only this operation needs it.
+                work.discard();
+                work
+            });
+            Arc::clone(made)
+        });
+        core.queue.push(pending(op, job, now));
+    }
+    Ok((ops, works))
+}
+
+fn pending(op: OpRecord, work: Option<Arc<WorkFile>>, now: mesa_types::Nanos) -> Pending {
+    let times = NodeTimes {
+        mtime: mesa_types::Nanos(i64::MIN),
+        ctime: mesa_types::Nanos(op.op.time_ns),
+    };
+    let verdict = op.verdict();
+    Pending {
+        seq: op.seq,
+        lease: op.lease,
+        actor: Arc::new(op.actor),
+        bytes: op.op.encoded_len() as u64,
+        work: work.clone().map(|work| (work, times)),
+        blocking: work.is_none() && verdict == Verdict::Undecided,
+        body: match work {
+            Some(work) => Body::Content(ContentJob {
+                op: op.op,
+                work,
+                times,
+                force: false,
+                started: false,
+            }),
+            None => Body::Ready(op.op),
+        },
+        reply: None,
+        since: now,
+    }
+}
+
+fn needed_works(found: &Found, acked: ClientSeq) -> HashSet<WorkId> {
+    let marks = found.works.values().map(|mark: &WorkMark| mark.work);
+    let jobs = found.ops.iter().filter_map(|record| match record {
+        Record::Content { op, work, .. } if op.seq > acked => Some(*work),
+        _ => None,
+    });
+    marks.chain(jobs).collect()
+}
+
+/// Deletes the state of a session that ended in good order.
+pub(super) fn forget(session: &Session) -> io::Result<()> {
+    let number = session.core.lock().identity.journal;
+    session.dir.forget()?;
+    remove_dir(&session.dir.journal_dir(number))?;
+    session.work_dir.retain(&HashSet::new())?;
+    Ok(())
+}
+
+pub(super) fn remove_dir(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn state(path: &Path, source: io::Error) -> OpenError {
+    OpenError::State {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,401 @@
+//! Operations that are not acknowledged yet, in order.
+
+use std::{
+    collections::{BTreeSet, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use mesa_proto::v1;
+use mesa_types::Nanos;
+use prost::Message;
+use tokio::sync::oneshot;
+
+use super::{Applied, ClientSeq, NodeTimes};
+use crate::{content::WorkFile, fs::FsResult};
+
+/// What is to be sent for a place in the order.
+pub(crate) enum Body {
+    /// The operation.
+    Ready(v1::Op),
+    /// A content operation whose bytes are still to be read from the work file.
+    Content(ContentJob),
+}
+
+/// A content operation before its bytes are known.
+#[derive(Clone)]
+pub(crate) struct ContentJob {
+    /// Operation without content; `time_ns` and `mtime_ns` are filled in from the work file.
+    pub op: v1::Op,
+    /// The bytes.
+    pub work: Arc<WorkFile>,
+    /// The node's times at that place.
+    pub times: NodeTimes,
+    /// Do not trust what is believed to be on the server.
+    pub force: bool,
+    /// Somebody works on it.
+    pub started: bool,
+}
+
+/// One operation with its place.
+pub(crate) struct Pending {
+    pub seq: ClientSeq,
+    pub lease: u64,
+    pub actor: Arc<v1::Actor>,
+    pub body: Body,
+    /// The work file, kept until the acknowledgement.
+    pub work: Option<(Arc<WorkFile>, NodeTimes)>,
+    /// Who waits for the server's decision.
+    pub reply: Option<oneshot::Sender<FsResult<Applied>>>,
+    /// An undecided entry operation: local decisions wait for it.
+    pub blocking: bool,
+    pub bytes: u64,
+    pub since: Nanos,
+}
+
+/// What may be in one Append.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchLimits {
+    pub ops: usize,
+    pub bytes: usize,
+    pub in_flight: usize,
+}
+
+/// Unacknowledged operations.
+pub(crate) struct Queue {
+    items: VecDeque<Pending>,
+    /// Place the next operation gets.
+    next: u64,
+    acked: u64,
+    sent: u64,
+    bytes: u64,
+    blocking: usize,
+    /// Last places of the Appends on their way.
+    flights: VecDeque<u64>,
+    /// Places of content operations whose bytes are not known yet.
+    unread: BTreeSet<u64>,
+}
+
+impl Queue {
+    /// Empty, with everything up to `acked` done.
+    pub fn new(acked: ClientSeq) -> Self {
+        Self {
+            items: VecDeque::new(),
+            next: acked.0 + 1,
+            acked: acked.0,
+            sent: acked.0,
+            bytes: 0,
+            blocking: 0,
+            flights: VecDeque::new(),
+            unread: BTreeSet::new(),
+        }
+    }
+
+    /// The place [`Queue::push`] gives next.
+    pub fn next_seq(&self) -> ClientSeq {
+        ClientSeq(self.next)
+    }
+
+    /// Place of the last operation.
+    pub fn last(&self) -> ClientSeq {
+        ClientSeq(self.next - 1)
+    }
+
+    pub fn acked(&self) -> ClientSeq {
+        ClientSeq(self.acked)
+    }
+
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// When the oldest operation was queued.
+    pub fn oldest(&self) -> Option<Nanos> {
+        self.items.front().map(|p| p.since)
+    }
+
+    /// Whether undecided entry operations are left.
+    pub fn is_blocked(&self) -> bool {
+        self.blocking > 0
+    }
+
+    /// Whether operations decided under a lease are left.
+    pub fn has_decided(&self) -> bool {
+        self.items.iter().any(|p| p.lease != 0)
+    }
+
+    /// Adds an operation; its `seq` must be [`Queue::next_seq`].
+    pub fn push(&mut self, item: Pending) {
+        debug_assert_eq!(item.seq.0, self.next);
+        self.next = item.seq.0 + 1;
+        self.bytes += item.bytes;
+        self.blocking += usize::from(item.blocking);
+        if matches!(item.body, Body::Content(_)) {
+            self.unread.insert(item.seq.0);
+        }
+        self.items.push_back(item);
+    }
+
+    /// The item at a place.
+    pub fn get_mut(&mut self, seq: ClientSeq) -> Option<&mut Pending> {
+        let index = seq.0.checked_sub(self.acked + 1)?;
+        self.items.get_mut(usize::try_from(index).ok()?)
+    }
+
+    /// Content operations nobody works on; each is marked as started. At most one per work file,
+    /// so that later ones see the outcome of earlier ones.
+    pub fn start_content(&mut self, max: usize) -> Vec<(ClientSeq, ContentJob)> {
+        let mut busy = HashSet::new();
+        let mut started = Vec::new();
+        for &seq in &self.unread {
+            if started.len() >= max {
+                break;
+            }
+            let index = (seq - self.acked - 1) as usize;
+            let Some(Pending {
+                body: Body::Content(job),
+                ..
+            }) = self.items.get_mut(index)
+            else {
+                continue;
+            };
+            if busy.insert(job.work.id()) && !job.started {
+                job.started = true;
+                started.push((ClientSeq(seq), job.clone()));
+            }
+        }
+        started
+    }
+
+    /// The content of a content operation is known and on the server.
+    pub fn resolve(&mut self, seq: ClientSeq, op: v1::Op) {
+        let bytes = op.encoded_len() as u64;
+        let Some(item) = self.get_mut(seq) else {
+            return;
+        };
+        let before = std::mem::replace(&mut item.bytes, bytes);
+        item.body = Body::Ready(op);
+        self.bytes = self.bytes - before + bytes;
+        self.unread.remove(&seq.0);
+    }
+
+    /// The next Append, if one may be sent. `undecided`: operations with lease 0 may be sent now.
+    pub fn next_append(&mut self, limits: BatchLimits, undecided: bool) -> Option<v1::Append> {
+        if self.flights.len() >= limits.in_flight {
+            return None;
+        }
+        let from = usize::try_from(self.sent - self.acked).ok()?;
+        let first = self.items.get(from)?;
+        let lease = first.lease;
+        if lease == 0 && !undecided {
+            return None;
+        }
+        let max = if lease == 0 { 1 } else { limits.ops.max(1) };
+        let mut actors: Vec<Arc<v1::Actor>> = Vec::new();
+        let mut ops = Vec::new();
+        let mut bytes = 0;
+        for item in self.items.range(from..).take(max) {
+            let Body::Ready(op) = &item.body else { break };
+            let size = item.bytes as usize + 64;
+            if item.lease != lease || (!ops.is_empty() && bytes + size > limits.bytes) {
+                break;
+            }
+            bytes += size;
+            let mut op = op.clone();
+            op.actor = actor_index(&mut actors, &item.actor);
+            ops.push(op);
+        }
+        if ops.is_empty() {
+            return None;
+        }
+        let first_client_seq = self.sent + 1;
+        self.sent += ops.len() as u64;
+        self.flights.push_back(self.sent);
+        Some(v1::Append {
+            first_client_seq,
+            digest: mesa_proto::append_digest(&ops).to_vec().into(),
+            ops,
+            actors: actors.iter().map(|a| (**a).clone()).collect(),
+            lease,
+        })
+    }
+
+    /// Takes out everything up to `seq`.
+    pub fn ack(&mut self, seq: ClientSeq) -> Vec<Pending> {
+        let mut done = Vec::new();
+        while self.items.front().is_some_and(|p| p.seq <= seq) {
+            let Some(item) = self.items.pop_front() else {
+                break;
+            };
+            self.acked = item.seq.0;
+            self.unread.remove(&item.seq.0);
+            self.bytes -= item.bytes;
+            self.blocking -= usize::from(item.blocking);
+            done.push(item);
+        }
+        self.sent = self.sent.max(self.acked);
+        while self.flights.front().is_some_and(|&last| last <= self.acked) {
+            self.flights.pop_front();
+        }
+        done
+    }
+
+    /// The server has everything up to `seq`, though perhaps this client does not know the
+    /// operations any more (a journal lost its tail): places go on behind it.
+    pub fn skip_to(&mut self, seq: ClientSeq) {
+        if self.items.is_empty() && seq.0 >= self.next {
+            self.next = seq.0 + 1;
+            self.acked = seq.0;
+            self.sent = seq.0;
+        }
+    }
+
+    /// Everything not acknowledged is to be sent again (another stream).
+    pub fn rewind(&mut self) {
+        self.sent = self.acked;
+        self.flights.clear();
+    }
+
+    /// `seq` lacks chunks: read its bytes again, and send it and all later ones again.
+    pub fn retry_content(&mut self, seq: ClientSeq) -> bool {
+        let Some(item) = self.get_mut(seq) else {
+            return false;
+        };
+        let Some((work, times)) = &item.work else {
+            return false;
+        };
+        let Body::Ready(op) = &item.body else {
+            return true;
+        };
+        item.body = Body::Content(ContentJob {
+            op: op.clone(),
+            work: Arc::clone(work),
+            times: *times,
+            force: true,
+            started: false,
+        });
+        self.unread.insert(seq.0);
+        self.sent = self.sent.min(seq.0 - 1);
+        self.flights.retain(|&last| last < seq.0);
+        true
+    }
+
+    /// Takes out everything (the session ends).
+    pub fn drain(&mut self) -> Vec<Pending> {
+        self.bytes = 0;
+        self.blocking = 0;
+        self.flights.clear();
+        self.unread.clear();
+        self.items.drain(..).collect()
+    }
+}
+
+fn actor_index(actors: &mut Vec<Arc<v1::Actor>>, actor: &Arc<v1::Actor>) -> u32 {
+    if actor.pid == 0 && actor.exe.is_empty() {
+        return 0;
+    }
+    let known = actors
+        .iter()
+        .position(|a| Arc::ptr_eq(a, actor) || a == actor);
+    let index = known.unwrap_or_else(|| {
+        actors.push(Arc::clone(actor));
+        actors.len() - 1
+    });
+    index as u32 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: BatchLimits = BatchLimits {
+        ops: 3,
+        bytes: 1 << 20,
+        in_flight: 2,
+    };
+
+    fn item(queue: &Queue, lease: u64) -> Pending {
+        Pending {
+            seq: queue.next_seq(),
+            lease,
+            actor: Arc::new(v1::Actor {
+                pid: 1,
+                ..v1::Actor::default()
+            }),
+            body: Body::Ready(v1::Op::default()),
+            work: None,
+            reply: None,
+            blocking: false,
+            bytes: 10,
+            since: Nanos(0),
+        }
+    }
+
+    fn filled(leases: &[u64]) -> Queue {
+        let mut queue = Queue::new(ClientSeq(0));
+        for &lease in leases {
+            let item = item(&queue, lease);
+            queue.push(item);
+        }
+        queue
+    }
+
+    #[test]
+    fn batches_are_bounded_by_count_lease_and_flights() {
+        let mut queue = filled(&[1, 1, 1, 1, 0, 0]);
+        let first = queue.next_append(LIMITS, true).unwrap();
+        assert_eq!(
+            (first.first_client_seq, first.ops.len(), first.lease),
+            (1, 3, 1)
+        );
+        assert_eq!(first.actors.len(), 1);
+        let second = queue.next_append(LIMITS, true).unwrap();
+        assert_eq!((second.first_client_seq, second.ops.len()), (4, 1));
+        assert!(
+            queue.next_append(LIMITS, true).is_none(),
+            "two are on their way"
+        );
+        assert_eq!(queue.ack(ClientSeq(3)).len(), 3);
+        assert!(
+            queue.next_append(LIMITS, false).is_none(),
+            "undecided must wait"
+        );
+        let third = queue.next_append(LIMITS, true).unwrap();
+        assert_eq!(
+            (third.first_client_seq, third.ops.len(), third.lease),
+            (5, 1, 0)
+        );
+    }
+
+    #[test]
+    fn a_new_stream_sends_from_the_acknowledged_place() {
+        let mut queue = filled(&[1, 1, 1, 1]);
+        queue.next_append(LIMITS, true).unwrap();
+        queue.next_append(LIMITS, true).unwrap();
+        queue.ack(ClientSeq(2));
+        queue.rewind();
+        let again = queue.next_append(LIMITS, true).unwrap();
+        assert_eq!((again.first_client_seq, again.ops.len()), (3, 2));
+        queue.ack(ClientSeq(4));
+        assert!(queue.is_empty());
+        assert_eq!(queue.bytes(), 0);
+        assert_eq!(queue.next_seq(), ClientSeq(5));
+        queue.skip_to(ClientSeq(9));
+        assert_eq!(queue.next_seq(), ClientSeq(10));
+    }
+
+    #[test]
+    fn a_batch_stops_at_the_byte_limit_but_takes_one() {
+        let mut queue = filled(&[1, 1]);
+        let tight = BatchLimits { bytes: 1, ..LIMITS };
+        assert_eq!(queue.next_append(tight, true).unwrap().ops.len(), 1);
+        assert_eq!(queue.next_append(tight, true).unwrap().ops.len(), 1);
+    }
+}

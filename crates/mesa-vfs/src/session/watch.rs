@@ -1,0 +1,225 @@
+//! Work files that may still change: a shared mapping writes to one without any request, also
+//! after the last descriptor is closed.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use mesa_types::{Nanos, time::Clock};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Session;
+use crate::content::{WorkFile, WorkId};
+
+/// Looks after the last descriptor for writing was closed, in milliseconds.
+const LOOKS_MS: [i64; 2] = [2_000, 10_000];
+/// How often the list is gone through.
+const TICK: Duration = Duration::from_millis(500);
+
+struct Entry {
+    work: Weak<WorkFile>,
+    /// When to look next.
+    due: Nanos,
+    /// When it was first seen without writers; `None` while it has some.
+    closed: Option<Nanos>,
+}
+
+/// Work files to look at.
+pub(super) struct Watch {
+    entries: Mutex<HashMap<WorkId, Entry>>,
+    clock: Arc<dyn Clock>,
+    interval_ms: i64,
+    wake: Notify,
+}
+
+impl Watch {
+    pub fn new(clock: Arc<dyn Clock>, interval: Duration) -> Self {
+        Self {
+            entries: Mutex::default(),
+            clock,
+            interval_ms: i64::try_from(interval.as_millis()).unwrap_or(2_000),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Looks at `work` from now on.
+    pub fn add(&self, work: &Arc<WorkFile>) {
+        let due = later(self.clock.now(), self.interval_ms);
+        let mut entries = self.entries.lock();
+        let entry = entries.entry(work.id()).or_insert_with(|| Entry {
+            work: Arc::downgrade(work),
+            due,
+            closed: None,
+        });
+        entry.closed = None;
+    }
+
+    /// No longer.
+    pub fn remove(&self, work: &WorkFile) {
+        self.entries.lock().remove(&work.id());
+    }
+
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Files to look at now, and whether that was the last time.
+    fn due(&self) -> Vec<(Arc<WorkFile>, bool)> {
+        let now = self.clock.now();
+        let mut look = Vec::new();
+        self.entries.lock().retain(|_, entry| {
+            let Some(work) = entry.work.upgrade() else {
+                return false;
+            };
+            if work.writers() > 0 {
+                entry.closed = None;
+                entry.due = entry.due.min(later(now, self.interval_ms));
+            } else if entry.closed.is_none() {
+                entry.closed = Some(now);
+                entry.due = later(now, LOOKS_MS[0]);
+            }
+            if now < entry.due {
+                return true;
+            }
+            let Some(closed) = entry.closed else {
+                entry.due = later(now, self.interval_ms);
+                look.push((work, false));
+                return true;
+            };
+            let next = LOOKS_MS.iter().find(|&&ms| later(closed, ms) > now);
+            look.push((work, next.is_none()));
+            match next {
+                Some(&ms) => {
+                    entry.due = later(closed, ms);
+                    true
+                }
+                None => false,
+            }
+        });
+        look
+    }
+}
+
+fn later(time: Nanos, ms: i64) -> Nanos {
+    Nanos(time.0.saturating_add(ms.saturating_mul(1_000_000)))
+}
+
+/// Goes through the list until the session ends.
+pub(super) async fn run(session: Arc<Session>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = session.watch.wake.notified() => {}
+        }
+        if session.is_closing() {
+            return;
+        }
+        let me = Arc::clone(&session);
+        let looked = tokio::task::spawn_blocking(move || look(&me)).await;
+        if looked.is_err() {
+            tracing::error!("looking at work files failed");
+        }
+        // The idle return is decided by the writer, whose heartbeat may be slow.
+        session.wake_writer.notify_one();
+    }
+}
+
+fn look(session: &Session) {
+    let due = session.watch.due();
+    if due.is_empty() {
+        return;
+    }
+    let works: Vec<_> = due.iter().map(|(work, _)| Arc::clone(work)).collect();
+    report_changed(session, &works);
+    let Some(quiet) = &session.config.quiet else {
+        return;
+    };
+    for (work, last) in due {
+        let done = last && is_on_server(session, &work);
+        if done
+            && !work.is_open()
+            && is_quiet(&work, quiet)
+            && let Some(sink) = session.sink()
+        {
+            sink.on_work_settled(work.file());
+        }
+    }
+}
+
+fn is_on_server(session: &Session, work: &WorkFile) -> bool {
+    let pick = work.pick.lock();
+    pick.queued.is_some() && pick.queued == pick.stat && session.core.lock().queue.is_empty()
+}
+
+fn is_quiet(work: &WorkFile, quiet: &super::QuietProbe) -> bool {
+    use std::os::fd::AsFd;
+    let opened = work.directory().open_read(work.id());
+    opened.is_ok_and(|file| quiet(file.as_fd()))
+}
+
+/// Tells the tree of each file that changed since it was last queued.
+pub(super) fn report_changed(session: &Session, works: &[Arc<WorkFile>]) {
+    let Some(sink) = session.sink() else {
+        return;
+    };
+    for work in works.iter().filter(|work| !work.is_dropped()) {
+        let changed = work.stat().is_ok_and(|stat| {
+            let queued = work.pick.lock().queued;
+            queued.is_none_or(|queued| stat.differs(&queued))
+        });
+        if changed {
+            sink.on_work_changed(work.file());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use mesa_types::{ContentRef, FileId};
+
+    use super::*;
+    use crate::content::work_dir::WorkDir;
+
+    struct Manual(AtomicI64);
+
+    impl Clock for Manual {
+        fn now(&self) -> Nanos {
+            Nanos::from_millis(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    #[test]
+    fn open_files_every_interval_closed_ones_twice() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = WorkDir::open_dir(tmp.path(), 0).unwrap();
+        let (id, _file) = dir.create().unwrap();
+        let work = WorkFile::found(dir, id, FileId(7), ContentRef::Empty);
+        let clock = Arc::new(Manual(AtomicI64::new(0)));
+        let watch = Watch::new(clock.clone(), Duration::from_secs(2));
+        let looks = |at: i64| {
+            clock.0.store(at, Ordering::SeqCst);
+            let due = watch.due();
+            due.iter().map(|(_, last)| *last).collect::<Vec<_>>()
+        };
+        work.begin_write();
+        watch.add(&work);
+        assert_eq!(looks(1_000), [] as [bool; 0]);
+        assert_eq!(looks(2_000), [false]);
+        assert_eq!(looks(3_000), [] as [bool; 0]);
+        assert_eq!(looks(4_000), [false]);
+        work.end_write();
+        assert_eq!(looks(5_000), [] as [bool; 0]);
+        assert_eq!(looks(7_000), [false]);
+        assert_eq!(looks(14_000), [] as [bool; 0]);
+        assert_eq!(looks(15_000), [true]);
+        assert_eq!(looks(99_000), [] as [bool; 0], "no more looks");
+        watch.add(&work);
+        assert_eq!(looks(99_500), [] as [bool; 0]);
+        assert_eq!(looks(101_500), [false]);
+    }
+}
