@@ -132,6 +132,10 @@ impl Journal {
     /// be deleted without holding a lock.
     pub fn acked(&mut self, seq: ClientSeq) -> Vec<PathBuf> {
         self.acked.0 = self.acked.0.max(seq);
+        let goes = |closed: &Closed| closed.last.is_none_or(|last| last <= seq);
+        if self.closed.front().is_some_and(goes) && !self.note_acked() {
+            return Vec::new();
+        }
         let mut done = Vec::new();
         while let Some(first) = self.closed.front() {
             if first.last.is_some_and(|last| last > seq) {
@@ -148,6 +152,21 @@ impl Journal {
     /// on stable storage already.
     pub fn sync_handle(&self) -> io::Result<std::fs::File> {
         self.active.duplicate()
+    }
+
+    /// Writes down what is acknowledged: with the operations gone, nothing else would tell how far
+    /// this session came.
+    fn note_acked(&mut self) -> bool {
+        if self.acked.0 > self.acked.1 {
+            self.buffer.clear();
+            Record::Acked(self.acked.0).encode(&mut self.buffer);
+            if let Err(error) = self.active.append(&self.buffer) {
+                tracing::warn!(%error, "cannot write the journal");
+                return false;
+            }
+            self.acked.1 = self.acked.0;
+        }
+        true
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -173,6 +192,15 @@ impl Journal {
 }
 
 impl Found {
+    /// Place of the last operation known here.
+    pub fn last(&self) -> ClientSeq {
+        let last = self.ops.iter().rev().find_map(|record| match record {
+            Record::Op(op) | Record::Content { op, .. } => Some(op.seq),
+            _ => None,
+        });
+        last.map_or(self.acked, |last| last.max(self.acked))
+    }
+
     /// Adds a segment's records; says which operation was its last.
     fn take_in(&mut self, records: Vec<Record>) -> Option<ClientSeq> {
         let mut last = None;

@@ -330,7 +330,8 @@ impl Core {
         }
         if self.lease.returning && !self.queue.has_decided() {
             out.push(Outgoing::LeaseReturn(self.lease.number, false));
-            // The grant that follows says what comes next.
+            // Whoever recalled it may be gone by now: asking again is what brings a grant then.
+            out.push(Outgoing::LeaseRequest);
             self.lease = Lease {
                 wanted: true,
                 asked: true,

@@ -177,6 +177,7 @@ async fn serve(session: &Arc<Session>) -> Result<End, End> {
             session: core.identity.session.clone(),
             resume_token: core.identity.token().into(),
             head_seq: core.head_seq,
+            last_client_seq: core.queue.last().0,
         }
     };
     let org = session.config.org.as_str();
@@ -247,9 +248,11 @@ async fn greeted(session: &Arc<Session>, ack: &v1::HelloAck) -> Result<(), End> 
         Err(_) => return Err(End::Closed),
     }
     let acked = ClientSeq(ack.acked_client_seq);
+    // Their place among other sessions' operations is not told: read everything again.
+    let unplaced = session.core.lock().queue.blocks_up_to(acked);
     inbound::acknowledged(session, acked, None, &[]);
     session.core.lock().queue.skip_to(acked);
-    if !ack.replay_events {
+    if !ack.replay_events || unplaced {
         session.core.lock().head_seq = ack.head_seq;
         if let Some(sink) = session.sink() {
             sink.on_reload(&Reload::EventsGone, HeadSeq(ack.head_seq));

@@ -159,6 +159,9 @@ pub(super) async fn reopen(session: &Arc<Session>) -> Result<(), SyncError> {
             return Err(invalid("OpenHead resumed another session"));
         }
         core.identity.set_token(&answer.resume_token);
+        if let Some(ids) = &answer.ids {
+            core.ids.grant(ids);
+        }
         core.identity.clone()
     };
     let me = Arc::clone(session);
@@ -176,6 +179,7 @@ fn resume(session: &Session) -> v1::Resume {
         token: core.identity.token().into(),
         acked_client_seq: core.queue.acked().0,
         head_seq: core.head_seq,
+        last_client_seq: core.queue.last().0,
     }
 }
 

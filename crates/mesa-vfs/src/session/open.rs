@@ -47,11 +47,20 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
     })?;
     let at = |source| state(&config.state_dir, source);
     let stored = dir.load().map_err(at)?;
+    let known = match &stored {
+        Some(identity) => {
+            Journal::open(&dir.journal_dir(identity.journal))
+                .map_err(at)?
+                .1
+        }
+        None => Found::default(),
+    };
     let resume = stored.as_ref().map(|identity| v1::Resume {
         session: identity.session.clone(),
         token: identity.token().into(),
-        acked_client_seq: 0,
+        acked_client_seq: known.acked.0,
         head_seq: identity.head_seq,
+        last_client_seq: known.last().0,
     });
     let mut answer = open_head(&config, resume.clone()).await?;
     let mut identity = stored;
@@ -104,7 +113,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
     if let Some(ids) = &answer.ids {
         core.ids.grant(ids);
     }
-    if let Some(damage) = &found.damage {
+    if let Some(damage) = known.damage.as_ref().or(found.damage.as_ref()) {
         let message = format!(
             "the journal is damaged at byte {}; what follows was kept in {}",
             damage.offset,

@@ -126,6 +126,11 @@ impl Queue {
         self.blocking > 0
     }
 
+    /// Whether undecided entry operations are left up to `seq`.
+    pub fn blocks_up_to(&self, seq: ClientSeq) -> bool {
+        self.blocking > 0 && self.items.iter().any(|p| p.blocking && p.seq <= seq)
+    }
+
     /// Whether operations decided under a lease are left.
     pub fn has_decided(&self) -> bool {
         self.items.iter().any(|p| p.lease != 0)
@@ -263,7 +268,8 @@ impl Queue {
         self.flights.clear();
     }
 
-    /// `seq` lacks chunks: read its bytes again, and send it and all later ones again.
+    /// `seq` lacks chunks: read its bytes again. The server dropped the whole Append it was in and
+    /// drops later ones until that comes again.
     pub fn retry_content(&mut self, seq: ClientSeq) -> bool {
         let Some(item) = self.get_mut(seq) else {
             return false;
@@ -271,19 +277,18 @@ impl Queue {
         let Some((work, times)) = &item.work else {
             return false;
         };
-        let Body::Ready(op) = &item.body else {
-            return true;
-        };
-        item.body = Body::Content(ContentJob {
-            op: op.clone(),
-            work: Arc::clone(work),
-            times: *times,
-            force: true,
-            started: false,
-        });
-        self.unread.insert(seq.0);
-        self.sent = self.sent.min(seq.0 - 1);
-        self.flights.retain(|&last| last < seq.0);
+        if let Body::Ready(op) = &item.body {
+            let job = ContentJob {
+                op: op.clone(),
+                work: Arc::clone(work),
+                times: *times,
+                force: true,
+                started: false,
+            };
+            item.body = Body::Content(job);
+            self.unread.insert(seq.0);
+        }
+        self.rewind();
         true
     }
 
