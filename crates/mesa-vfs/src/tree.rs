@@ -226,9 +226,7 @@ impl Tree {
         }
         match self.aliases.get(&node.0) {
             Some(&id) => Resolved::Live(id),
-            None => Resolved::Live(FileId(
-                self.root.0 & !COUNTER_MASK | node.0 & COUNTER_MASK,
-            )),
+            None => Resolved::Live(FileId(self.root.0 & !COUNTER_MASK | node.0 & COUNTER_MASK)),
         }
     }
 

@@ -121,12 +121,7 @@ enum Attempt<T> {
 }
 
 impl Repo {
-    pub fn new(
-        env: Arc<Env>,
-        session: Arc<Session>,
-        tree: Tree,
-        read_only: bool,
-    ) -> Self {
+    pub fn new(env: Arc<Env>, session: Arc<Session>, tree: Tree, read_only: bool) -> Self {
         Self {
             env,
             session,

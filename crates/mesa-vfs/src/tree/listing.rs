@@ -82,13 +82,10 @@ impl Tree {
             Loaded::No => true,
             Loaded::Stale => false,
         };
-        let unknown_touched = listing
-            .entries
-            .iter()
-            .any(|(_, n)| {
-                let id = n.attr.id;
-                self.get(id).is_none() && self.touched_after(id, head_seq)
-            });
+        let unknown_touched = listing.entries.iter().any(|(_, n)| {
+            let id = n.attr.id;
+            self.get(id).is_none() && self.touched_after(id, head_seq)
+        });
         if head_seq < self.floor || self.touched_after(id, head_seq) || unknown_touched {
             return Verdict::Retry;
         }
@@ -176,8 +173,9 @@ impl Tree {
         let held = self.is_held(id);
         let Some(node) = self.get_mut(id) else { return };
         let data = node.content != new.content;
-        let attrs = (node.mode, node.uid, node.gid, node.nlink, node.mtime, node.ctime)
-            != (new.mode, new.uid, new.gid, new.nlink, new.mtime, new.ctime);
+        let attrs = (
+            node.mode, node.uid, node.gid, node.nlink, node.mtime, node.ctime,
+        ) != (new.mode, new.uid, new.gid, new.nlink, new.mtime, new.ctime);
         node.mode = new.mode;
         node.uid = new.uid;
         node.gid = new.gid;

@@ -1,0 +1,100 @@
+//! A mount of the fake server with its own directories.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use mesa_types::time::SystemClock;
+use mesa_vfs::{
+    content::{ContentConfig, ContentStore},
+    fs::Notice,
+    mount::{Mount, MountConfig, OrgConfig, Prefetch, RepoDefaults},
+    session::{Durability, Tuning},
+    tree::perm::ProcGroups,
+};
+
+use super::server::FakeServer;
+
+pub struct Rig {
+    pub mount: Mount,
+    pub notices: mpsc::Receiver<Notice>,
+    pub dir: tempfile::TempDir,
+}
+
+pub struct Options {
+    pub prefetch: bool,
+    pub durability: Durability,
+    pub served_max: u64,
+    pub uid: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            prefetch: false,
+            durability: Durability::Fsync,
+            served_max: 0,
+            uid: 0,
+        }
+    }
+}
+
+impl Rig {
+    pub fn new(server: &FakeServer) -> Self {
+        Self::with(server, Options::default())
+    }
+
+    pub fn with(server: &FakeServer, options: Options) -> Self {
+        Self::at(server, tempfile::tempdir().unwrap(), options)
+    }
+
+    pub fn at(server: &FakeServer, dir: tempfile::TempDir, options: Options) -> Self {
+        let base: PathBuf = dir.path().to_owned();
+        let content = ContentStore::open(ContentConfig {
+            dir: base.join("cache"),
+            disk_bytes_max: 1 << 30,
+            ram_bytes_max: 1 << 24,
+            prefetch_max: 8,
+        })
+        .unwrap();
+        let org = OrgConfig {
+            slug: "acme".parse().unwrap(),
+            api: Arc::new(server.clone()),
+            all: true,
+            repos: Vec::new(),
+            defaults: RepoDefaults::default(),
+        };
+        let (mount, notices) = Mount::new(MountConfig {
+            orgs: vec![org],
+            uid: options.uid,
+            gid: options.uid,
+            squash: false,
+            durability: options.durability,
+            prefetch: Prefetch {
+                enabled: options.prefetch,
+                ..Prefetch::default()
+            },
+            served_max: options.served_max,
+            content,
+            state_dir: base.join("state"),
+            client: "test".to_owned(),
+            host: "here".to_owned(),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(|| 4),
+            quiet: None,
+            groups: Arc::new(ProcGroups),
+            tuning: Tuning {
+                deadline: Duration::from_secs(20),
+                ..Tuning::default()
+            },
+            runtime: tokio::runtime::Handle::current(),
+        });
+        Self {
+            mount,
+            notices,
+            dir,
+        }
+    }
+}
