@@ -30,6 +30,18 @@ impl Object {
         }
     }
 
+    /// Takes foreign bytes that are said to be `id`: `None` when they are not, or are too many.
+    pub fn verified(
+        key: &OrgKey,
+        domain: Domain,
+        id: ObjectId,
+        bytes: impl Into<Bytes>,
+    ) -> Option<Self> {
+        let bytes = bytes.into();
+        let fits = bytes.len() <= OBJECT_BYTES_MAX;
+        (fits && key.hash(domain, &bytes) == id).then_some(Self { id, domain, bytes })
+    }
+
     /// A content chunk.
     pub fn chunk(key: &OrgKey, bytes: impl Into<Bytes>) -> Self {
         Self::new(key, Domain::Chunk, bytes)

@@ -1,6 +1,8 @@
 //! Contents: one rule for slices, streams and changed versions.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod support;
+
 use std::{collections::HashMap, io, ops::Range};
 
 use mesa_object::{
@@ -10,27 +12,7 @@ use mesa_object::{
 };
 use mesa_types::{ContentRef, ObjectId, limits};
 use proptest::prelude::*;
-
-fn key() -> OrgKey {
-    OrgKey::new([42; 32])
-}
-
-/// Bytes that look random and are the same on every run.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = start_state(seed);
-    let mut out = vec![0; len];
-    for byte in &mut out {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        *byte = (state >> 24) as u8;
-    }
-    out
-}
-
-fn start_state(seed: u64) -> u64 {
-    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
-}
+use support::{key, noise};
 
 fn rechunk(old: &BuiltContent, data: &[u8], changed: &[Range<u64>]) -> (BuiltContent, u64, u64) {
     let mut rechunk = Rechunk::new(&key(), &old.chunks, data.len() as u64, changed);

@@ -92,6 +92,19 @@ pub struct ObjectInfo {
     pub bytes: u64,
 }
 
+impl From<mesa_meta::MetaError> for StoreError {
+    fn from(error: mesa_meta::MetaError) -> Self {
+        use mesa_meta::MetaErrorKind as Meta;
+        let kind = match error.kind {
+            Meta::Full => StoreErrorKind::Full,
+            Meta::Corrupt => StoreErrorKind::Corrupt,
+            Meta::Usage => StoreErrorKind::Usage,
+            _ => StoreErrorKind::Unavailable,
+        };
+        Self::new(kind, "index", Some(Box::new(error)))
+    }
+}
+
 /// Storage of immutable objects.
 #[async_trait::async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
@@ -99,7 +112,8 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// [`StoreErrorKind::Exists`] if there is one. Never visible half-written.
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError>;
 
-    /// Reads a range, which must lie within the object.
+    /// Reads a range, which must not be empty and lies within the object: a shorter object is
+    /// [`StoreErrorKind::Corrupt`].
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError>;
 
     /// Size of an object in bytes.

@@ -83,6 +83,19 @@ pub fn seal(entries: &[Entry]) -> SealedDir {
     seal_dir(&key(), entries, |_| None).unwrap()
 }
 
+/// Bytes that look random and are the same on every run.
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut out = vec![0; len];
+    for byte in &mut out {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        *byte = (state >> 24) as u8;
+    }
+    out
+}
+
 /// Compares with a file under `tests/golden`; with `BLESS=1` in the environment, writes it.
 pub fn golden(file: &str, actual: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
