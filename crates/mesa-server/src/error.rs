@@ -5,8 +5,12 @@ use std::{error::Error as StdError, sync::Arc};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use mesa_api::{ErrorBody, ErrorCode, ErrorEnvelope};
+use mesa_head::{HeadError, HeadErrorKind};
 use mesa_repo::{AuthError, AuthErrorKind, ErrorKind};
+use mesa_store::StoreErrorKind;
 use serde_json::{Map, Value};
+
+use crate::snapshot::SnapshotError;
 
 /// The HTTP status of a code.
 pub fn status_of(code: ErrorCode) -> StatusCode {
@@ -90,6 +94,47 @@ impl From<mesa_repo::Error> for ApiError {
         } else {
             made
         }
+    }
+}
+
+/// The code of a failed call into the live layer.
+fn code_of_head(kind: HeadErrorKind) -> ErrorCode {
+    match kind {
+        HeadErrorKind::NotFound => ErrorCode::NotFound,
+        HeadErrorKind::Unauthenticated => ErrorCode::Unauthorized,
+        HeadErrorKind::Forbidden => ErrorCode::Forbidden,
+        HeadErrorKind::Conflict => ErrorCode::Conflict,
+        HeadErrorKind::Invalid => ErrorCode::BadRequest,
+        HeadErrorKind::Limited => ErrorCode::RateLimited,
+        HeadErrorKind::Unavailable => ErrorCode::Unavailable,
+        HeadErrorKind::Full => ErrorCode::StorageFull,
+        _ => ErrorCode::InternalError,
+    }
+}
+
+impl From<HeadError> for ApiError {
+    fn from(error: HeadError) -> Self {
+        let code = code_of_head(error.kind);
+        let made = Self::new(code, error.message.clone()).narrowed(error.code);
+        if status_of(code).is_server_error() {
+            made.caused_by(error)
+        } else {
+            made
+        }
+    }
+}
+
+impl From<SnapshotError> for ApiError {
+    fn from(error: SnapshotError) -> Self {
+        let code = match &error {
+            SnapshotError::Store(e) => match e.kind {
+                StoreErrorKind::Unavailable => ErrorCode::Unavailable,
+                StoreErrorKind::Full => ErrorCode::StorageFull,
+                _ => ErrorCode::InternalError,
+            },
+            _ => ErrorCode::InternalError,
+        };
+        Self::new(code, "stored content cannot be read").caused_by(error)
     }
 }
 
@@ -292,6 +337,24 @@ mod tests {
         ];
         for (kind, status) in expected {
             assert_eq!(status_of(code_of_catalog(kind)), status, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_the_live_layer_has_its_answer() {
+        for kind in HeadErrorKind::ALL {
+            let expected = match kind {
+                HeadErrorKind::NotFound => 404,
+                HeadErrorKind::Unauthenticated => 401,
+                HeadErrorKind::Forbidden => 403,
+                HeadErrorKind::Conflict => 409,
+                HeadErrorKind::Invalid => 400,
+                HeadErrorKind::Limited => 429,
+                HeadErrorKind::Unavailable => 503,
+                HeadErrorKind::Full => 507,
+                _ => 500,
+            };
+            assert_eq!(status_of(code_of_head(kind)), expected, "{kind:?}");
         }
     }
 

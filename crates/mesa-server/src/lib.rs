@@ -13,7 +13,9 @@ pub mod metrics;
 pub mod options;
 pub mod routes;
 pub mod server;
+pub mod snapshot;
 pub mod state;
+mod storage;
 pub mod sync;
 
 pub use options::{ServerOptions, TlsOptions};

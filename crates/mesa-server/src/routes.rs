@@ -2,6 +2,8 @@
 
 pub mod api_keys;
 pub mod bookmarks;
+pub mod changes;
+pub mod content;
 pub mod health;
 pub mod later;
 pub mod metrics;
@@ -16,7 +18,7 @@ use axum::{
 };
 
 use self::later::not_offered;
-use crate::{edge, error::ApiError, state::App};
+use crate::{edge, error::ApiError, state::App, sync};
 
 /// Every route of the server, inside the edge. A fixed segment wins over a parameter, so that
 /// `/{org}/repos` is never a repo.
@@ -24,7 +26,9 @@ pub fn router(app: App) -> Router {
     let repo = get(repos::get).patch(repos::update).delete(repos::delete);
     let bookmarks = get(bookmarks::list).post(not_offered);
     let bookmark = get(bookmarks::get).patch(not_offered).delete(not_offered);
+    let sync = sync::service(app.heads().clone(), app.auth().clone());
     Router::new()
+        .route_service("/mesa.sync.v1.Sync/{call}", sync)
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page))
@@ -44,6 +48,15 @@ pub fn router(app: App) -> Router {
         .route("/v1/{org}/{repo}", repo)
         .route("/v1/{org}/{repo}/bookmarks", bookmarks)
         .route("/v1/{org}/{repo}/bookmarks/{bookmark}", bookmark)
+        .route("/v1/{org}/{repo}/content", get(content::get))
+        .route(
+            "/v1/{org}/{repo}/changes",
+            get(changes::list).post(not_offered),
+        )
+        .route(
+            "/v1/{org}/{repo}/changes/{change}",
+            get(changes::get).patch(not_offered),
+        )
         .merge(later::router())
         .fallback(no_route)
         .layer(middleware::from_fn_with_state(app.clone(), edge::around))

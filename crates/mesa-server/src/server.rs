@@ -8,8 +8,10 @@ use std::{
     time::Duration,
 };
 
-use mesa_meta::{MetaStore, SqliteOptions, SqliteStore};
+use mesa_head::{Heads, HeadsConfig};
+use mesa_meta::{SqliteOptions, SqliteStore};
 use mesa_repo::{Catalog, Secret, ServerKey, auth::ServerKeyError, bootstrap};
+use mesa_store::{LocalStore, PackStore, PackStoreConfig};
 use mesa_types::{
     random::SystemRandom,
     time::{Clock, SystemClock},
@@ -24,6 +26,7 @@ use crate::{
     listener::{self, tls},
     routes,
     state::App,
+    storage,
 };
 
 /// Why a server did not start. Nothing is left running.
@@ -39,6 +42,9 @@ pub enum StartError {
     /// The metadata store cannot be opened.
     #[error("the metadata store cannot be opened")]
     Meta(#[from] mesa_meta::sqlite::OpenError),
+    /// The object store cannot be opened.
+    #[error("the object store cannot be opened")]
+    Objects(#[from] mesa_store::StoreError),
     /// The task that opens the stores died.
     #[error("opening the stores broke off")]
     Opening(#[from] tokio::task::JoinError),
@@ -78,13 +84,14 @@ impl Server {
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let data = DataDir::open(&options.data_dir)?;
         let server_key = ServerKey::load_or_create(&data.server_key(), &SystemRandom)?;
-        let meta_dir = data.path().to_owned();
-        let opening = move || SqliteStore::open(&meta_dir, &SqliteOptions::default());
-        let meta: Arc<dyn MetaStore> = Arc::new(tokio::task::spawn_blocking(opening).await??);
-        let catalog = Catalog::new(meta, clock, Arc::new(SystemRandom), server_key);
+        let (meta, objects) = open_stores(&data).await?;
+        let catalog = Catalog::new(meta.clone(), clock, Arc::new(SystemRandom), server_key);
         let new_admin_key = first_start(&catalog, &data, &options).await?;
         let stop = CancellationToken::new();
-        let app = App::new(options.limits, catalog, stop.clone());
+        let packs = PackStore::new(objects, meta.clone(), PackStoreConfig::default());
+        let samples = storage::samples(meta, packs.clone());
+        let heads = Heads::new(catalog, packs, HeadsConfig::default());
+        let app = App::new(options.limits, heads, samples, stop.clone());
         let listen_error = |source| StartError::Listen {
             addr: options.listen,
             source,
@@ -126,6 +133,16 @@ impl Server {
             app,
         })
     }
+}
+
+async fn open_stores(data: &DataDir) -> Result<(Arc<SqliteStore>, Arc<LocalStore>), StartError> {
+    let (meta, objects) = (data.path().to_owned(), data.objects());
+    let opening = tokio::task::spawn_blocking(move || {
+        let meta = SqliteStore::open(&meta, &SqliteOptions::default())?;
+        let objects = LocalStore::open(objects)?;
+        Ok((Arc::new(meta), Arc::new(objects)))
+    });
+    opening.await?
 }
 
 /// Makes the first org and its admin key, unless that was done. Interrupted at any point, the next
@@ -176,6 +193,11 @@ impl RunningServer {
         self.new_admin_key.as_ref()
     }
 
+    /// The server's parts, for programs that hold a server within themselves.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
     /// The file with the operator's key.
     pub fn admin_key_path(&self) -> &Path {
         &self.admin_key_path
@@ -202,6 +224,12 @@ impl RunningServer {
             .is_err()
         {
             tracing::warn!(open = self.connections.len(), "connections cut off");
+        }
+        let unsealed = tokio::time::timeout(self.grace, self.app.heads().flush_all()).await;
+        match unsealed {
+            Ok(0) => {}
+            Ok(heads) => tracing::warn!(heads, "not sealed; their logs hold everything"),
+            Err(_) => tracing::warn!("sealing took too long; the logs hold everything"),
         }
         if let Err(error) = self.app.catalog().meta().close().await {
             tracing::warn!("closing the metadata store: {error}");

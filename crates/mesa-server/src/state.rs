@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use mesa_head::Heads;
 use mesa_repo::{Authenticator, Catalog};
 use tokio_util::sync::CancellationToken;
 
-use crate::{edge::rate::RateLimiter, metrics::Metrics, options::Limits};
+use crate::{
+    edge::rate::RateLimiter,
+    metrics::{Metrics, Sample},
+    options::Limits,
+};
 
 /// Unknown credentials one address may present in a burst, and per second in the long run.
 const REFUSALS_BURST: u32 = 100;
@@ -20,19 +25,32 @@ struct Inner {
     metrics: Metrics,
     stop: CancellationToken,
     catalog: Catalog,
+    heads: Heads,
     auth: Authenticator,
+    samples: Samples,
     requests: RateLimiter,
     refusals: RateLimiter,
 }
 
+/// Measurements of the stores, taken when the metrics page is read.
+pub(crate) type Samples = Box<dyn Fn() -> Vec<Sample> + Send + Sync>;
+
 impl App {
-    pub(crate) fn new(limits: Limits, catalog: Catalog, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        heads: Heads,
+        samples: Samples,
+        stop: CancellationToken,
+    ) -> Self {
+        let catalog = heads.catalog().clone();
         Self(Arc::new(Inner {
             limits,
             metrics: Metrics::default(),
             stop,
             auth: Authenticator::new(catalog.clone()),
             catalog,
+            heads,
+            samples,
             requests: RateLimiter::new(limits.rate_burst, limits.rate_per_second),
             refusals: RateLimiter::new(REFUSALS_BURST, REFUSALS_PER_SECOND),
         }))
@@ -56,6 +74,23 @@ impl App {
     /// The records.
     pub fn catalog(&self) -> &Catalog {
         &self.0.catalog
+    }
+
+    /// The live heads.
+    pub fn heads(&self) -> &Heads {
+        &self.0.heads
+    }
+
+    /// What the other parts of the server count.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let mut samples = (self.0.samples)();
+        samples.push(Sample {
+            name: "heads_live",
+            help: "Live heads in memory.",
+            kind: "gauge",
+            value: self.0.heads.live_count() as f64,
+        });
+        samples
     }
 
     /// Checks credentials.

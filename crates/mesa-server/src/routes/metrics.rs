@@ -9,6 +9,6 @@ use crate::state::App;
 pub async fn page(State(app): State<App>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        app.metrics().render(&[]),
+        app.metrics().render(&app.samples()),
     )
 }

@@ -1,0 +1,140 @@
+//! Files and symlinks.
+
+use ::bytes::Bytes;
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::StreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use mesa_api::{Content, ContentFile, ErrorCode, FileMode};
+use mesa_object::tree::NodeRecord;
+use mesa_types::NodeKind;
+
+use super::{
+    BYTES, RepoPath, name_of,
+    range::{Wanted, wanted},
+    sha, shown,
+};
+use crate::{
+    error::ApiError,
+    snapshot::{
+        Snapshot,
+        bytes::{stream, whole},
+    },
+};
+
+/// Larger files are not put into JSON.
+const JSON_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The git mode of a file or symlink.
+pub(super) fn mode(record: &NodeRecord) -> FileMode {
+    match record.attr.kind {
+        NodeKind::Symlink => FileMode::Symlink,
+        _ if record.attr.mode & 0o100 != 0 => FileMode::Executable,
+        _ => FileMode::Regular,
+    }
+}
+
+/// A file or symlink with its bytes in base64.
+pub(super) async fn json(
+    snapshot: &Snapshot,
+    record: &NodeRecord,
+    path: &RepoPath,
+) -> Result<Content, ApiError> {
+    let size = record.attr.content.size();
+    if size > JSON_BYTES_MAX {
+        return Err(ApiError::new(
+            ErrorCode::NotAcceptable,
+            format!(
+                "the file has {size} bytes, more than JSON answers hold ({JSON_BYTES_MAX}); ask \
+                 for application/octet-stream, with Range if you like"
+            ),
+        ));
+    }
+    let symlink = record.attr.kind == NodeKind::Symlink;
+    let content = if symlink {
+        STANDARD.encode(&record.target)
+    } else {
+        let bytes = whole(snapshot.packs().clone(), &record.attr.content).await?;
+        STANDARD.encode(bytes)
+    };
+    let (text, path_b64) = shown(&path.joined());
+    let file = ContentFile {
+        name: name_of(path.parts()),
+        path: text,
+        path_b64,
+        sha: sha(record),
+        size,
+        encoding: "base64".to_owned(),
+        content,
+        mode: mode(record),
+        is_conflicted: false,
+    };
+    Ok(if symlink {
+        Content::Symlink(file)
+    } else {
+        Content::File(file)
+    })
+}
+
+/// The raw bytes of a file or of a symlink's target, or a part of them.
+pub(super) async fn bytes(
+    snapshot: &Snapshot,
+    record: &NodeRecord,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let size = record.attr.content.size();
+    let (status, range) = match wanted(headers, size) {
+        Wanted::Whole => (StatusCode::OK, 0..size),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Outside => {
+            let whole = format!("bytes */{size}");
+            return Err(ApiError::new(
+                ErrorCode::RangeNotSatisfiable,
+                format!("the content has {size} bytes"),
+            )
+            .header(header::CONTENT_RANGE, value(&whole)));
+        }
+    };
+    let mut answer = vec![
+        (header::CONTENT_TYPE, HeaderValue::from_static(BYTES)),
+        (
+            header::CONTENT_LENGTH,
+            HeaderValue::from(range.end - range.start),
+        ),
+        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (header::ETAG, value(&format!("\"{}\"", sha(record)))),
+        (
+            HeaderName::from_static("x-content-type-options"),
+            HeaderValue::from_static("nosniff"),
+        ),
+    ];
+    if status == StatusCode::PARTIAL_CONTENT {
+        let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        answer.push((header::CONTENT_RANGE, value(&part)));
+    }
+    let body = if record.attr.kind == NodeKind::Symlink {
+        let span = range.start as usize..(range.end as usize).min(record.target.len());
+        Body::from(record.target.slice(span))
+    } else {
+        let pieces = stream(snapshot.packs().clone(), &record.attr.content, range).await?;
+        // The head of the answer is gone by then: the connection breaks off, and the client sees
+        // fewer bytes than promised.
+        let logged = pieces.inspect(|piece: &Result<Bytes, _>| {
+            if let Err(error) = piece {
+                tracing::error!("a content stream broke off: {error}");
+            }
+        });
+        Body::from_stream(logged)
+    };
+    let mut response = (status, body).into_response();
+    response.headers_mut().extend(answer);
+    Ok(response)
+}
+
+/// A header's value from text this module made.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
