@@ -3,9 +3,12 @@
 mod api_keys;
 mod auth;
 mod bookmarks;
+mod changes;
+mod content;
 mod edge;
 mod harness;
 mod listener;
+mod mount;
 mod orgs;
 mod repos;
 mod start;
