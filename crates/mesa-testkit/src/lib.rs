@@ -1,1 +1,5 @@
-//! mesa-testkit
+//! Servers, mounts and workloads for tests.
+
+pub mod disk;
+
+pub use disk::{Disk, freeze};
