@@ -16,7 +16,10 @@ use mesa_types::{ContentRef, FileId};
 pub(crate) use record::{OpRecord, Record, Verdict};
 pub(crate) use scan::Damage;
 
-use crate::{content::WorkId, session::ClientSeq};
+use crate::{
+    content::{WorkId, WorkStat},
+    session::ClientSeq,
+};
 use segment::Segment;
 
 /// Size at which a segment is closed.
@@ -27,8 +30,10 @@ const SEGMENT_BYTES: u64 = 4 << 20;
 pub(crate) struct WorkMark {
     /// The work file.
     pub work: WorkId,
-    /// Content it was made from.
+    /// Content it was made from, or that was last acknowledged from it.
     pub base: ContentRef,
+    /// Attributes of the work file when it held exactly that.
+    pub clean: Option<WorkStat>,
 }
 
 struct Closed {

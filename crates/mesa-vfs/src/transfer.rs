@@ -219,11 +219,15 @@ fn give_up(session: &Arc<Session>, generation: u64, (seq, job): &Job, error: FsE
         job.work.file()
     ));
     let base = job.work.pick.lock().base;
+    let mtime_ns = match &job.op.kind {
+        Some(v1::op::Kind::SetContent(set)) => set.mtime_ns,
+        _ => job.op.time_ns,
+    };
     let set = v1::SetContent {
         id: job.work.file().0,
         base: Some(convert::content_to_wire(&base)),
         content: Some(convert::content_to_wire(&base)),
-        mtime_ns: job.times.mtime.0.max(0),
+        mtime_ns,
         ..v1::SetContent::default()
     };
     let op = v1::Op {

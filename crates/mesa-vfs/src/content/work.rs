@@ -124,14 +124,21 @@ impl WorkFile {
         })
     }
 
-    /// A work file found on disk.
+    /// A work file found on disk, which held `base` when it had the attributes `clean`.
     pub(crate) fn found(
         dir: Arc<WorkDir>,
         id: WorkId,
         file: FileId,
         base: ContentRef,
+        clean: Option<WorkStat>,
     ) -> Arc<Self> {
-        Self::new(dir, id, file, base, None)
+        let work = Self::new(dir, id, file, base, None);
+        {
+            let mut pick = work.pick.lock();
+            pick.stat = clean;
+            pick.queued = clean;
+        }
+        work
     }
 
     /// Its number.

@@ -30,6 +30,7 @@ pub(crate) struct WorkDir {
     doomed: Mutex<Vec<WorkId>>,
     reaping: AtomicBool,
     runtime: Option<tokio::runtime::Handle>,
+    fine_times: bool,
 }
 
 impl WorkDir {
@@ -59,7 +60,14 @@ impl WorkDir {
             doomed: Mutex::new(Vec::new()),
             reaping: AtomicBool::new(false),
             runtime: tokio::runtime::Handle::try_current().ok(),
+            fine_times: has_fine_times(path)?,
         }))
+    }
+
+    /// Whether every change after a look at the times shows in them. Older kernels round times to
+    /// some milliseconds, so that a change right after a look does not.
+    pub fn fine_times(&self) -> bool {
+        self.fine_times
     }
 
     /// Numbers below `floor` are not given out (they occur in the journal).
@@ -211,6 +219,20 @@ impl WorkDir {
             }
         }
     }
+}
+
+/// Writes to a file three times and sees whether the times tell the writes apart.
+fn has_fine_times(dir: &Path) -> io::Result<bool> {
+    let path = dir.join("times");
+    let file = std::fs::File::create(&path)?;
+    let mut seen = Vec::new();
+    for byte in [b"a", b"b", b"c"] {
+        rustix::io::pwrite(&file, byte, 0)?;
+        let stat = rustix::fs::fstat(&file)?;
+        seen.push((stat.st_ctime, stat.st_ctime_nsec));
+    }
+    std::fs::remove_file(path)?;
+    Ok(seen[0] != seen[1] && seen[1] != seen[2])
 }
 
 fn name(id: WorkId) -> String {

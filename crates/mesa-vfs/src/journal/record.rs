@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use mesa_proto::{convert, v1};
-use mesa_types::{ContentRef, FileId};
+use mesa_types::{ContentRef, FileId, Nanos};
 use prost::Message;
 
 use super::WorkMark;
-use crate::{content::WorkId, session::ClientSeq};
+use crate::{
+    content::{WorkId, WorkStat},
+    session::ClientSeq,
+};
 
 /// Version byte of every payload.
 const VERSION: u8 = 1;
@@ -109,6 +112,12 @@ impl Record {
                 out.push(4);
                 out.extend_from_slice(&file.0.to_le_bytes());
                 out.extend_from_slice(&mark.work.0.to_le_bytes());
+                out.push(u8::from(mark.clean.is_some()));
+                if let Some(stat) = &mark.clean {
+                    out.extend_from_slice(&stat.size.to_le_bytes());
+                    out.extend_from_slice(&stat.mtime.0.to_le_bytes());
+                    out.extend_from_slice(&stat.ctime.0.to_le_bytes());
+                }
                 out.extend_from_slice(&convert::content_to_wire(&mark.base).encode_to_vec());
             }
             Self::Unwork { file, work } => {
@@ -167,6 +176,16 @@ impl Record {
             }
             4 => {
                 let (file, work) = (take_u64(&mut body)?, take_u64(&mut body)?);
+                let clean = match body.split_off_first()? {
+                    0 => None,
+                    1 => Some(WorkStat {
+                        size: take_u64(&mut body)?,
+                        blocks: 0,
+                        mtime: Nanos(take_u64(&mut body)?.cast_signed()),
+                        ctime: Nanos(take_u64(&mut body)?.cast_signed()),
+                    }),
+                    _ => return None,
+                };
                 let base = v1::ContentRef::decode(Bytes::copy_from_slice(body)).ok()?;
                 let base: ContentRef = convert::content_from_wire(Some(&base)).ok()?;
                 Some(Self::Work {
@@ -174,6 +193,7 @@ impl Record {
                     mark: WorkMark {
                         work: WorkId(work),
                         base,
+                        clean,
                     },
                 })
             }

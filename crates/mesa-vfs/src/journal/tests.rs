@@ -1,8 +1,11 @@
 use mesa_proto::v1;
-use mesa_types::{ContentRef, FileId, ObjectId};
+use mesa_types::{ContentRef, FileId, Nanos, ObjectId};
 
 use super::{Journal, OpRecord, Record, WorkMark, segment};
-use crate::{content::WorkId, session::ClientSeq};
+use crate::{
+    content::{WorkId, WorkStat},
+    session::ClientSeq,
+};
 
 fn op(seq: u64, name: &str) -> Record {
     Record::Op(OpRecord {
@@ -35,6 +38,12 @@ fn mark(work: u64) -> Record {
                 id: ObjectId([9; 32]),
                 size: 5,
             },
+            clean: Some(WorkStat {
+                size: 5,
+                blocks: 0,
+                mtime: Nanos(-6),
+                ctime: Nanos(7),
+            }),
         },
     }
 }
@@ -94,12 +103,11 @@ fn golden_bytes() {
     op(1, "a").encode(&mut bytes);
     assert_eq!(
         hex::encode(&bytes[8..]),
-        "0101010000000000000003000000000000000b000000080712072f62696e2f7368\
-         0802120364697282011509010000000000000012016119020000000000000000"
-            .replace(char::is_whitespace, "")
-            .get(..0)
-            .map(|_| hex::encode(&bytes[8..]))
-            .unwrap()
+        concat!(
+            "0101010000000000000003000000000000000b000000080712072f62696e2f73",
+            "68080112036469726a15090100000000000000120161190200000000000000",
+            "",
+        )
     );
 }
 

@@ -33,6 +33,9 @@ use crate::{
     transfer,
 };
 
+/// Coarsest file times of kernels without fine ones, with a margin.
+const TICK_NS: i64 = 20_000_000;
+
 /// One attached repo head. All methods may be called from any thread and none blocks.
 pub struct Session {
     pub(super) config: SessionConfig,
@@ -236,7 +239,10 @@ impl Session {
         };
         let now = self.now();
         let seq = self.core.lock().append_content(job, actor, now)?;
-        work.pick.lock().queued = Some(stat);
+        // What is written in the same tick of the clock would not show: look once more then.
+        let tick = Nanos(stat.ctime.0.saturating_add(TICK_NS));
+        let sure = self.work_dir.fine_times() || tick < now;
+        work.pick.lock().queued = sure.then_some(stat);
         self.watch.add(work);
         self.wake_transfer.notify_one();
         Ok(Some(seq))
@@ -705,12 +711,15 @@ impl Session {
     }
 }
 
-fn mark_of(work: &WorkFile) -> Record {
+/// The journal's note that a node is served from this file.
+pub(super) fn mark_of(work: &WorkFile) -> Record {
+    let pick = work.pick.lock();
     Record::Work {
         file: work.file(),
         mark: WorkMark {
             work: work.id(),
-            base: work.base(),
+            base: pick.base,
+            clean: pick.stat,
         },
     }
 }

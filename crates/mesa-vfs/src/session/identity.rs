@@ -75,6 +75,24 @@ impl StateDir {
         })
     }
 
+    /// Whether the machine was started since the directory was last in use: what was written to
+    /// files and never synced may be gone.
+    pub fn is_other_boot(&self) -> io::Result<bool> {
+        let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let path = self.path.join("boot");
+        match std::fs::read(&path) {
+            Ok(then) => Ok(then != now || now.is_empty()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers the present start of the machine.
+    pub fn note_boot(&self) -> io::Result<()> {
+        let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        std::fs::write(self.path.join("boot"), now)
+    }
+
     pub fn journal_dir(&self, number: u64) -> PathBuf {
         self.path.join(format!("journal-{number}"))
     }

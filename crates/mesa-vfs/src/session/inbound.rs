@@ -11,6 +11,7 @@ use mesa_types::FileId;
 use super::{
     Applied, ClientSeq, HeadSeq, LeaseState, MergedContent, Reload, Session,
     core::Lease,
+    handle::mark_of,
     link::{End, invalid, key_state},
     queue::{Body, Pending},
 };
@@ -85,6 +86,7 @@ pub(super) fn acknowledged(
     if done.is_empty() {
         return;
     }
+    note_contents(session, &done);
     let merged = merged_contents(&done, merged);
     let sink = session.sink();
     let last = done.last().map_or(seq, |item| item.seq);
@@ -107,6 +109,20 @@ pub(super) fn acknowledged(
         sink.on_acked(last, HeadSeq(head_seq), &merged);
     }
     session.bump();
+}
+
+/// Journals which content of each work file the server has, so that a restart does not read them
+/// all again.
+fn note_contents(session: &Session, done: &[Pending]) {
+    let works = done.iter().filter_map(|item| item.work.as_ref());
+    let marks: Vec<_> = works
+        .filter(|(work, _)| !work.is_dropped())
+        .map(|(work, _)| mark_of(work))
+        .collect();
+    if !marks.is_empty() {
+        // Only a repetition is saved by it.
+        let _ = session.core.lock().write(&marks.iter().collect::<Vec<_>>());
+    }
 }
 
 /// Deletes journal files nobody needs.

@@ -24,7 +24,7 @@ use super::{
     queue::Queue,
 };
 use crate::{
-    content::work_dir::WorkDir,
+    content::{WorkStat, work_dir::WorkDir},
     fs::FsError,
     journal::{Found, Journal, OpRecord, Record},
 };
@@ -55,18 +55,20 @@ pub(super) fn set_aside(dir: &StateDir, old: &Identity, lost: &v1::Lost) -> io::
     }
     // The journal is only read: it stays what it is until the fresh session is stored.
     let (_, found) = Journal::open(&dir.journal_dir(old.journal))?;
-    let records = renumbered(found);
+    let from = WorkDir::open_dir(&dir.work_dir(), 0)?;
+    let records = renumbered(found, &from);
     if records.is_empty() {
         return Ok(());
     }
     let temporary = dir.recovery_dir().join(format!("{}.new", old.session));
     remove_dir(&temporary)?;
     std::fs::create_dir_all(temporary.join("work"))?;
-    let from = WorkDir::open_dir(&dir.work_dir(), 0)?;
     let works = WorkDir::open_dir(&temporary.join("work"), 0)?;
     for record in &records {
         if let Record::Content { work, .. } = record {
             match from.link_to(*work, &works) {
+                // Without its bytes the operation is filled with what was there before.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
@@ -90,7 +92,7 @@ pub(super) fn set_aside(dir: &StateDir, old: &Identity, lost: &v1::Lost) -> io::
 
 /// What is not acknowledged, from 1, for the server to decide. A file that was open for writing
 /// comes with the bytes it has.
-fn renumbered(found: Found) -> Vec<Record> {
+fn renumbered(found: Found, dir: &WorkDir) -> Vec<Record> {
     let mut records = Vec::new();
     let mut next = 0;
     let mut place = |op: OpRecord| {
@@ -114,7 +116,11 @@ fn renumbered(found: Found) -> Vec<Record> {
         }
     }
     for (file, mark) in found.works {
-        if queued.contains(&mark.work) {
+        let changed = dir.stat(mark.work).is_ok_and(|stat| {
+            let stat = WorkStat::of(&stat);
+            mark.clean.is_none_or(|clean| stat.differs(&clean))
+        });
+        if queued.contains(&mark.work) || !changed {
             continue;
         }
         let op = OpRecord {

@@ -14,8 +14,8 @@ use mesa_types::ContentRef;
 use prost::Message;
 
 use super::{
-    ClientSeq, NodeTimes, OpenError, Opened, RecoveredOp, RecoveredWork, Session, SessionConfig,
-    SessionTarget,
+    ClientSeq, Durability, NodeTimes, OpenError, Opened, RecoveredOp, RecoveredWork, Session,
+    SessionConfig, SessionTarget,
     core::{Bounds, Core},
     handle::head_info,
     identity::{Identity, StateDir},
@@ -47,6 +47,10 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
     })?;
     let at = |source| state(&config.state_dir, source);
     let stored = dir.load().map_err(at)?;
+    if dir.is_other_boot().map_err(at)? && config.durability != Durability::Local {
+        distrust(&dir).map_err(at)?;
+    }
+    dir.note_boot().map_err(at)?;
     let known = match &stored {
         Some(identity) => {
             Journal::open(&dir.journal_dir(identity.journal))
@@ -136,6 +140,26 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         ops,
         works,
     })
+}
+
+/// Puts the work files aside: after a power cut any of their bytes may be gone, and content that
+/// was synced to the server must not be replaced by what is left. Operations that wait for their
+/// bytes are filled with what was there before.
+fn distrust(dir: &StateDir) -> io::Result<()> {
+    let from = dir.work_dir();
+    let aside = dir.work_dir().with_extension("untrusted");
+    remove_dir(&aside)?;
+    match std::fs::rename(&from, &aside) {
+        Ok(()) => {
+            tracing::warn!(
+                "the machine was restarted: unsynced local files were put in {}",
+                aside.display()
+            );
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Where this session gets content from.
@@ -235,7 +259,7 @@ fn restore(
     for (&file, mark) in &found.works {
         if work_dir.stat(mark.work).is_ok() {
             let dir = Arc::clone(work_dir);
-            let work = WorkFile::found(dir, mark.work, file, mark.base);
+            let work = WorkFile::found(dir, mark.work, file, mark.base, mark.clean);
             files.insert(mark.work, Arc::clone(&work));
             works.push(RecoveredWork { file, work });
         }
@@ -268,11 +292,15 @@ fn restore(
         let job = job.map(|(file, id)| {
             let made = files.entry(id).or_insert_with(|| {
                 let dir = Arc::clone(work_dir);
-                let work = WorkFile::found(dir, id, file, ContentRef::Empty);
+                let mark = found.works.get(&file).filter(|mark| mark.work == id);
+                let base = mark.map_or(ContentRef::Empty, |mark| mark.base);
+                let work = WorkFile::found(dir, id, file, base, None);
                 // Its node is gone, or has another work file: only this operation needs it.
                 work.discard();
                 work
             });
+            // Read again for this operation: what it holds now need not be queued once more.
+            made.pick.lock().queued = made.stat().ok();
             Arc::clone(made)
         });
         core.queue.push(pending(op, job, now));

@@ -198,7 +198,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = WorkDir::open_dir(tmp.path(), 0).unwrap();
         let (id, _file) = dir.create().unwrap();
-        let work = WorkFile::found(dir, id, FileId(7), ContentRef::Empty);
+        let work = WorkFile::found(dir, id, FileId(7), ContentRef::Empty, None);
         let clock = Arc::new(Manual(AtomicI64::new(0)));
         let watch = Watch::new(clock.clone(), Duration::from_secs(2));
         let looks = |at: i64| {
