@@ -106,6 +106,11 @@ impl HeadError {
         Self::not_found("SESSION_NOT_FOUND", "there is no such session")
     }
 
+    /// The same error for another caller, without the cause.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.kind, self.code, self.message.clone())
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -7,6 +7,7 @@
 pub mod config;
 mod content;
 pub mod error;
+mod export;
 mod head;
 pub mod heads;
 mod load;
@@ -20,6 +21,7 @@ mod wire;
 pub use self::{
     config::HeadsConfig,
     error::{HeadError, HeadErrorKind, Result},
+    export::Exported,
     head::fanout::{Attached, AttachedSender},
     heads::{Access, Heads, SealedAt},
     view::{View, ViewEntry, ViewNode, ViewTarget},

@@ -10,6 +10,8 @@ mod needs;
 mod node;
 mod refusal;
 mod seal;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -90,12 +90,23 @@ async fn turn(
     stopping: &mut Vec<Reply<()>>,
 ) -> Result<bool> {
     let mut turn = Turn::new(head, state);
+    let mut failed = false;
     let mut next = first;
     while let Some(command) = next {
         turn.state.idle_since = turn.now;
         match command {
             Command::Seal(reply) => waiting.push((turn.state.row.seq, reply)),
             Command::Stop(reply) => stopping.push(reply),
+            Command::Built(built) => {
+                if let Some(error) = built.as_ref().as_ref().err() {
+                    // Who waits is told; the head itself tries again later.
+                    for (_, reply) in waiting.drain(..) {
+                        turn.answer(reply, Err(error.again()));
+                    }
+                    failed = true;
+                }
+                turn.finish_seal(*built).await?;
+            }
             other => turn.run(other).await?,
         }
         next = if turn.is_full() {
@@ -126,7 +137,9 @@ async fn turn(
     }
     let at_rest = turn.state.sealing.is_none() && !turn.state.is_unsealed();
     let idle = turn.is_idle() && turn.now.0 - turn.state.idle_since.0 >= head.config.idle.0;
-    turn.stop = at_rest && waiting.is_empty() && (idle || !stopping.is_empty());
+    let stopping = !stopping.is_empty();
+    // A head that is stopped while it cannot be sealed leaves all the same: the log has it all.
+    turn.stop = (at_rest && waiting.is_empty() && (idle || stopping)) || (stopping && failed);
     if turn.stop {
         turn.end_all();
     }
@@ -212,10 +225,7 @@ impl Turn<'_> {
                 }
                 self.answer(reply, Ok(()));
             }
-            Command::Built(built) => {
-                self.finish_seal(*built).await?;
-            }
-            Command::Seal(_) | Command::Stop(_) => {}
+            Command::Built(_) | Command::Seal(_) | Command::Stop(_) => {}
         }
         Ok(())
     }

@@ -35,10 +35,13 @@ impl Turn<'_> {
         access: &Access,
     ) -> Result<()> {
         let count = append.ops.len() as u64;
-        if let Err(error) = self.check_append(id, &append, access) {
-            self.end_stream(id, error);
-            return Ok(());
-        }
+        let ops = match self.check_append(id, &append, access) {
+            Ok(ops) => ops,
+            Err(error) => {
+                self.end_stream(id, error);
+                return Ok(());
+            }
+        };
         let first = append.first_client_seq;
         let Some(session) = self.state.sessions.get_mut(id) else {
             return Ok(());
@@ -87,11 +90,16 @@ impl Turn<'_> {
             actors: append.actors,
             key,
         };
-        self.take(id, fresh).await
+        self.take(id, fresh, &ops[known as usize..]).await
     }
 
     /// What needs neither the tree nor the log.
-    fn check_append(&self, id: &SessionId, append: &v1::Append, access: &Access) -> Result<()> {
+    fn check_append(
+        &self,
+        id: &SessionId,
+        append: &v1::Append,
+        access: &Access,
+    ) -> Result<Vec<Op>> {
         let limits = &self.head.config.limits;
         let session = self
             .state
@@ -141,7 +149,21 @@ impl Turn<'_> {
         {
             return Err(HeadError::invalid("too many or too long actors"));
         }
-        Ok(())
+        let ops: Vec<_> = append
+            .ops
+            .iter()
+            .map(Op::from_wire)
+            .collect::<Result<_, _>>()?;
+        for (content, inline) in ops.iter().filter_map(Op::content) {
+            if !inline.is_empty()
+                && chunk_of(&content) != Some(self.head.packs.key().chunk_id(inline))
+            {
+                return Err(HeadError::invalid(
+                    "inline bytes do not hash to the content",
+                ));
+            }
+        }
+        Ok(ops)
     }
 
     /// Whether operations sent again are those taken before.
@@ -215,32 +237,8 @@ impl Turn<'_> {
         session.parked.push_back((append, access.clone()));
     }
 
-    async fn take(&mut self, id: &SessionId, fresh: Fresh) -> Result<()> {
-        let ops = match fresh
-            .ops
-            .iter()
-            .map(Op::from_wire)
-            .collect::<Result<Vec<_>, _>>()
-        {
-            Ok(ops) => ops,
-            Err(malformed) => {
-                self.end_stream(id, malformed.into());
-                return Ok(());
-            }
-        };
-        for op in &ops {
-            if let Some((content, inline)) = op.content()
-                && !inline.is_empty()
-                && chunk_of(&content) != Some(self.head.packs.key().chunk_id(inline))
-            {
-                self.end_stream(
-                    id,
-                    HeadError::invalid("inline bytes do not hash to the content"),
-                );
-                return Ok(());
-            }
-        }
-        match self.missing_content(&fresh, &ops).await? {
+    async fn take(&mut self, id: &SessionId, fresh: Fresh, ops: &[Op]) -> Result<()> {
+        match self.missing_content(&fresh, ops).await? {
             Content::Here => {}
             Content::Missing(reject) => {
                 if let Some(session) = self.state.sessions.get_mut(id) {
