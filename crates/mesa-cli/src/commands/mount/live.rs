@@ -1,0 +1,87 @@
+//! `mesa mount` over a mount that is there already.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use mesa_fuse::MountState;
+
+use crate::{
+    context::Context,
+    daemon::{client, control::Command as Control, launch, plan::Plan, runtime_dir::RuntimeDir},
+    error::{CliError, CliResult, Exit},
+};
+
+/// Uses a running daemon if there is one: hands it the orgs and checks that they are usable.
+/// `false`: there is none (any more), mount.
+pub fn adopt(
+    context: &Context,
+    runtime: &RuntimeDir,
+    plan: &Plan,
+    limit: Duration,
+) -> CliResult<bool> {
+    let ping = match client::ask_at(runtime, &Control::Ping, client::PATIENCE) {
+        Ok(ping) => ping,
+        Err(error) if error.exit == Exit::NotFound => {
+            return if runtime.daemon_lives() {
+                settle(runtime, limit)
+            } else {
+                Ok(false)
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    let at = ping["mount_point"]
+        .as_str()
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    if mesa_fuse::state(&at) == MountState::Dead {
+        context
+            .printer
+            .note("the running daemon lost its mount; ending it");
+        let stop = Control::Unmount {
+            force: true,
+            timeout_ms: 2000,
+        };
+        let _ = client::ask_at(runtime, &stop, Duration::from_secs(10));
+        client::wait_gone(runtime, Duration::from_secs(10));
+        return Ok(false);
+    }
+    if at != plan.mount_point {
+        let message = format!("a daemon is already mounted at {}", at.display());
+        return Err(CliError::new(Exit::Conflict, message).hint(
+            "unmount it first, or give the second mount its own MESA_RUNTIME_DIR, \
+             MESA_STATE_DIR and MESA_CACHE_PATH",
+        ));
+    }
+    let orgs = Control::AddOrgs {
+        orgs: plan.orgs.clone(),
+    };
+    client::ask_at(runtime, &orgs, client::PATIENCE)?;
+    let check = Control::Check {
+        timeout_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+    };
+    client::ask_at(runtime, &check, limit + Duration::from_secs(5))?;
+    launch::answers(&at, Instant::now() + limit)?;
+    Ok(true)
+}
+
+/// A daemon lives but has no socket: it is starting, being restarted, or ending.
+fn settle(runtime: &RuntimeDir, limit: Duration) -> CliResult<bool> {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        if !runtime.daemon_lives() {
+            return Ok(false);
+        }
+        if runtime.connect().is_ok() {
+            return Err(
+                CliError::new(Exit::Conflict, "the daemon was being restarted")
+                    .hint("run the command again"),
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(CliError::failure("a daemon runs but does not answer")
+        .hint("`mesa unmount --force` ends it"))
+}

@@ -1,0 +1,115 @@
+//! `mesa status`
+
+use clap::Args as ClapArgs;
+use serde_json::Value;
+
+use crate::{
+    cli::DaemonChoice,
+    context::Context,
+    daemon::{self, control::Command as Control},
+    duration,
+    error::CliResult,
+    output::human_bytes,
+};
+
+/// Show the mount: repos, durability, what is not yet on the server
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  mesa status --json")]
+pub struct Args {
+    #[command(flatten)]
+    daemon: DaemonChoice,
+}
+
+pub fn run(context: &Context, args: &Args) -> CliResult {
+    let loaded = context.load()?;
+    let runtime = daemon::client::chosen(&loaded.settings, &args.daemon)?;
+    let status = daemon::client::ask_at(&runtime, &Control::Status, daemon::client::PATIENCE)?;
+    if context.printer.json {
+        context.printer.value(&status);
+        return Ok(());
+    }
+    for line in describe(&status) {
+        context.printer.line(line);
+    }
+    Ok(())
+}
+
+/// The status as lines for people.
+fn describe(status: &Value) -> Vec<String> {
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or("?").to_owned();
+    let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or(0);
+    let mut lines = vec![
+        format!("mounted at  {}", text(status, "mount_point")),
+        format!("server      {}", text(status, "server")),
+        format!(
+            "mode        {}, durability {}",
+            text(status, "mode"),
+            text(status, "durability")
+        ),
+    ];
+    for org in status["orgs"].as_array().into_iter().flatten() {
+        let slug = text(org, "org");
+        for repo in org["repos"].as_array().into_iter().flatten() {
+            let name = text(repo, "repo");
+            if let Some(failure) = repo["failure"].as_str() {
+                lines.push(format!("{slug}/{name}  not usable: {failure}"));
+                continue;
+            }
+            let session = &repo["session"];
+            if session.is_null() {
+                lines.push(format!("{slug}/{name}  not opened yet"));
+                continue;
+            }
+            let at = match session["bookmark"].as_str() {
+                Some(bookmark) if !bookmark.is_empty() => bookmark.to_owned(),
+                _ => text(session, "change_id"),
+            };
+            let lag = number(session, "lag_ops");
+            let synced = if lag == 0 {
+                "everything is on the server".to_owned()
+            } else {
+                format!(
+                    "not synced: {lag} operations, {}, oldest {} ms",
+                    human_bytes(number(session, "lag_bytes")),
+                    number(session, "lag_ms"),
+                )
+            };
+            lines.push(format!(
+                "{slug}/{name}  {at}  {}  {synced}",
+                text(session, "connection")
+            ));
+        }
+    }
+    if let Some(seconds) = status["key_expires_in_s"].as_u64() {
+        let left = duration::human(std::time::Duration::from_secs(seconds));
+        lines.push(format!("key         expires in {left}"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsynced_work_is_never_called_synced() {
+        let status = serde_json::json!({
+            "mount_point": "/m", "server": "http://s", "mode": "passthrough", "durability": "fsync",
+            "orgs": [{"org": "o", "repos": [
+                {"repo": "a", "failure": null, "session": {"bookmark": "main", "connection": "attached",
+                 "lag_ops": 3, "lag_bytes": 2048, "lag_ms": 12}},
+                {"repo": "b", "failure": null, "session": null},
+                {"repo": "c", "failure": "input/output error", "session": null},
+            ]}],
+        });
+        let lines = describe(&status);
+        assert_eq!(
+            lines[3..],
+            [
+                "o/a  main  attached  not synced: 3 operations, 2.0 KB, oldest 12 ms",
+                "o/b  not opened yet",
+                "o/c  not usable: input/output error",
+            ]
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! The daemon's end of the control socket.
+
+use std::{os::unix::net::UnixListener, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    sync::Semaphore,
+};
+
+use super::{
+    control::{Answer, Command, LINE_BYTES_MAX, Request, VERSION},
+    frame::{Kind, Link},
+    service::Service,
+};
+use crate::error::{CliError, CliResult, Exit};
+
+/// Commands answered at the same time.
+const COMMANDS_MAX: usize = 64;
+
+/// Answers until the task is aborted. `supervisor` learns of changed plans.
+pub async fn serve(listener: UnixListener, service: Arc<Service>, supervisor: Option<Link>) {
+    let listener = match listener
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::UnixListener::from_std(listener))
+    {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "no control socket");
+            return;
+        }
+    };
+    let slots = Arc::new(Semaphore::new(COMMANDS_MAX));
+    let supervisor = Arc::new(supervisor);
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = Arc::clone(&service);
+                let supervisor = Arc::clone(&supervisor);
+                tokio::spawn(async move {
+                    let _gone = converse(stream, &service, supervisor.as_ref().as_ref()).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "control socket");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(
+    stream: UnixStream,
+    service: &Service,
+    supervisor: Option<&Link>,
+) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = Vec::new();
+    BufReader::new(read)
+        .take(LINE_BYTES_MAX)
+        .read_until(b'\n', &mut line)
+        .await?;
+    let result = match serde_json::from_slice::<Request>(&line) {
+        Ok(request) if request.v == VERSION => execute(request.command, service, supervisor).await,
+        _ => Err(
+            CliError::new(Exit::Conflict, "the running daemon has another version")
+                .hint("unmount and mount again"),
+        ),
+    };
+    let mut answer = serde_json::to_vec(&Answer::from(result)).unwrap_or_default();
+    answer.push(b'\n');
+    write.write_all(&answer).await
+}
+
+async fn execute(
+    command: Command,
+    service: &Service,
+    supervisor: Option<&Link>,
+) -> CliResult<Value> {
+    let changes_plan = matches!(
+        command,
+        Command::AddOrgs { .. }
+            | Command::SetKey { .. }
+            | Command::OpenRepo { .. }
+            | Command::CloseRepo { .. }
+    );
+    let result = match command {
+        Command::Ping => Ok(json!({
+            "mount_point": service.mount_point(),
+            "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+        })),
+        Command::Status => Ok(service.status()),
+        Command::Stats => Ok(service.stats()),
+        Command::Sync { timeout_ms } => service
+            .sync(Duration::from_millis(timeout_ms))
+            .await
+            .map(|()| json!({"synced": true})),
+        Command::Check { timeout_ms } => service
+            .check(Duration::from_millis(timeout_ms))
+            .await
+            .map(|()| json!({"usable": true})),
+        Command::AddOrgs { orgs } => service.add_orgs(orgs).map(|n| json!({"added": n})),
+        Command::SetKey { org, repo, token } => service
+            .set_key(org.as_deref(), repo.as_deref(), &token)
+            .map(|()| Value::Null),
+        Command::Repos { org } => Ok(json!(service.repos(&org))),
+        Command::OpenRepo { org, repo } => service.open_repo(&org, &repo).map(|()| Value::Null),
+        Command::CloseRepo { org, repo } => {
+            service.close_repo(&org, &repo).await.map(|()| Value::Null)
+        }
+        Command::Unmount { force, timeout_ms } => service
+            .stop(force, Duration::from_millis(timeout_ms))
+            .await
+            .map(|()| json!({"unmounted": true})),
+    };
+    if changes_plan
+        && result.is_ok()
+        && let Some(supervisor) = supervisor
+    {
+        // A worker that replaces this one starts with the same orgs and credentials.
+        match serde_json::to_vec(&service.plan()) {
+            Ok(plan) => {
+                let _gone = supervisor.send(Kind::Plan, &plan, None);
+            }
+            Err(error) => tracing::error!(%error, "the plan was not saved"),
+        }
+    }
+    result
+}

@@ -1,0 +1,193 @@
+//! No server, no mount, no home.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Machine, free_port};
+
+#[test]
+fn commands_for_a_mount_say_there_is_none() {
+    let machine = Machine::new();
+    for args in [&["status"][..], &["sync"], &["stats"]] {
+        machine
+            .mesa(args)
+            .code(3)
+            .err("error: no mount is running\nhint: start one with `mesa mount -d`");
+    }
+    machine
+        .mesa(&["unmount"])
+        .code(3)
+        .err("error: nothing is mounted at ~/home/.local/share/mesa/mnt");
+    machine.mesa(&["logs"]).code(3).err(
+        "error: there is no log at ~/home/.local/share/mesa/run/daemon.log\n\
+         hint: mount first: `mesa mount -d`",
+    );
+    let pid = std::process::id().to_string();
+    let done = machine.mesa(&["status", "--pid", &pid]).code(3);
+    assert!(done.err.contains("is no mesa daemon"), "{}", done.err);
+}
+
+#[test]
+fn mount_without_any_org() {
+    let machine = Machine::new();
+    machine
+        .mesa(&["mount", "-d", "-y"])
+        .code(2)
+        .err("error: no organization is configured\nhint: MESA_ORGS=my-org:KEY mesa mount -d -y");
+}
+
+#[test]
+fn mount_without_a_key() {
+    let machine = Machine::new();
+    machine.file(".config/mesa/config.toml", "[organizations.acme]\n");
+    machine.mesa(&["mount", "-d"]).code(4).err(
+        "error: no API key found in the secret store for organization 'acme'\n\
+         hint: store one with `mesa auth set-key --org acme`, or set MESA_ORGS=acme:KEY",
+    );
+}
+
+#[test]
+fn an_unreachable_server_is_seven_and_leaves_nothing() {
+    let machine = Machine::new();
+    let mut command = machine.command(&["mount", "-d", "-y", "--timeout", "1s"]);
+    command
+        .env("MESA_ORGS", "my-org:mesa_x")
+        .env("MESA_API_URL", format!("http://127.0.0.1:{}", free_port()));
+    let done = machine.run(command).code(7);
+    assert!(done.err.contains("cannot be reached"), "{}", done.err);
+    assert!(
+        done.err.contains("hint: is `mesa serve` running there?"),
+        "{}",
+        done.err
+    );
+    assert!(!machine.home().join(".local/share/mesa/mnt").exists());
+    let mut command = machine.command(&["repo", "list", "--all", "--org", "my-org", "--json"]);
+    command
+        .env("MESA_API_KEY", "mesa_x")
+        .env("MESA_API_URL", format!("http://127.0.0.1:{}", free_port()));
+    let done = machine.run(command).code(7);
+    let object: serde_json::Value = serde_json::from_str(&done.err).unwrap();
+    assert_eq!(object["exit_code"], 7);
+}
+
+#[test]
+fn bad_mesa_orgs_do_not_show_the_key() {
+    let machine = Machine::new();
+    let mut command = machine.command(&["mount", "-d", "-y"]);
+    command.env("MESA_ORGS", "mesa_verysecret");
+    machine.run(command).code(2).err(
+        "error: the configuration is invalid\n\
+         caused by: MESA_ORGS: entry 1 has no ':'; write org:key[,org2:key2]",
+    );
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_a_warning() {
+    // Root may write anywhere, so the way is blocked by a file instead of by permissions.
+    let machine = Machine::new();
+    for name in [".config", ".local", ".cache"] {
+        machine.file(name, "a file where a directory is wanted");
+    }
+    let mut command = machine.command(&["mount", "-d", "-y", "--timeout", "1s"]);
+    command
+        .env("MESA_ORGS", "my-org:mesa_x")
+        .env("TMPDIR", machine.dir.path())
+        .env("MESA_API_URL", format!("http://127.0.0.1:{}", free_port()));
+    let done = machine.run(command).code(7);
+    assert!(
+        done.err.contains("the keys were not stored"),
+        "{}",
+        done.err
+    );
+    assert!(
+        done.err.contains("the configuration was not written"),
+        "{}",
+        done.err
+    );
+    assert!(!done.err.contains("mesa_x"), "{}", done.err);
+}
+
+#[test]
+fn without_home_there_is_a_private_place() {
+    let machine = Machine::new();
+    let mut command = machine.command(&["auth", "set-key", "--org", "acme", "mesa_x"]);
+    command.env_remove("HOME").env("TMPDIR", machine.dir.path());
+    if std::fs::read_to_string("/etc/passwd").is_ok_and(|t| t.lines().any(|l| l.contains(":0:0:")))
+    {
+        // The passwd entry is the home then; nothing of it may be touched here.
+        return;
+    }
+    let done = machine.run(command).code(0);
+    assert!(
+        done.err.contains("there is no home directory"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn doctor_reports_every_check_and_fails() {
+    let machine = Machine::new();
+    let mut command = machine.command(&["doctor", "--json"]);
+    command.env("MESA_API_URL", format!("http://127.0.0.1:{}", free_port()));
+    let done = machine.run(command).code(1);
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&done.out).unwrap();
+    let names: Vec<&str> = findings
+        .iter()
+        .map(|f| f["check"].as_str().unwrap())
+        .collect();
+    for name in [
+        "/dev/fuse",
+        "kernel",
+        "config",
+        "cache",
+        "state",
+        "mount",
+        "server",
+    ] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    let server = findings.iter().find(|f| f["check"] == "server").unwrap();
+    assert_eq!(server["outcome"], "FAIL");
+    assert!(!server["fix"].as_str().unwrap().is_empty());
+}
+
+#[test]
+fn serve_refuses_what_it_cannot_use() {
+    let machine = Machine::new();
+    let done = machine.mesa(&["serve", "--listen", "nowhere"]).code(2);
+    assert!(
+        done.err.contains("'nowhere' is not an address"),
+        "{}",
+        done.err
+    );
+    let file = machine.file("file", "");
+    let done = machine.mesa(&[
+        "serve",
+        "--data-dir",
+        file.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let done = done.code(6);
+    assert!(
+        done.err
+            .contains("error: the data directory cannot be used"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn secrets_are_private_files() {
+    let machine = Machine::new();
+    machine
+        .mesa(&["auth", "set-key", "--org", "acme", "mesa_x"])
+        .code(0);
+    let store = machine
+        .home()
+        .join(".local/share/mesa/secrets.plaintext.toml");
+    assert_eq!(
+        std::fs::metadata(store).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
