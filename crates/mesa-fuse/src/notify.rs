@@ -11,11 +11,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use zerocopy::IntoBytes;
 
 use crate::{
-    session::Session,
+    session::{Mode, Session},
     wire::{
         flags::{self, init},
         notify,
-        reply::{DeleteOut, InvalEntryOut, InvalInodeOut},
+        reply::{DeleteOut, InvalEntryOut, InvalInodeOut, PruneOut},
     },
 };
 
@@ -105,7 +105,25 @@ fn send(session: &Session, notice: &Notice) -> Result<(), Errno> {
             };
             session
                 .device
-                .notify(notify::INVAL_INODE, [body.as_bytes(), &[]])
+                .notify(notify::INVAL_INODE, [body.as_bytes(), &[]])?;
+            if *data && session.negotiated.mode == Mode::Writeback {
+                // With write-back the kernel believes only itself about the size and times of a
+                // file it knows; it must meet the file anew. Kernels without this notification
+                // need another node number for the new content.
+                let body = PruneOut {
+                    count: 1,
+                    ..PruneOut::default()
+                };
+                let nodes = node.0.to_ne_bytes();
+                match session
+                    .device
+                    .notify(notify::PRUNE, [body.as_bytes(), &nodes])
+                {
+                    Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
         }
     }
 }

@@ -31,4 +31,6 @@ pub mod notify {
     pub const DELETE: i32 = 6;
     /// Deliver again every request that was read and not answered.
     pub const RESEND: i32 = 7;
+    /// Drop the unused names of nodes, so that the nodes are looked up afresh (7.45).
+    pub const PRUNE: i32 = 9;
 }

@@ -161,11 +161,7 @@ mod tests {
             join_time(-1i64 as u64, 0),
             UNIX_EPOCH - Duration::from_secs(1)
         );
-        assert_eq!(
-            join_time(i64::MIN as u64, 0),
-            UNIX_EPOCH,
-            "beyond the clock"
-        );
+        join_time(i64::MIN as u64, u32::MAX);
     }
 
     #[test]

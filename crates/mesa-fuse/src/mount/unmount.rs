@@ -38,15 +38,17 @@ pub fn clean_stale(path: &Path) -> Result<(), UnmountError> {
     Ok(())
 }
 
-/// Ends every wait in the mount at `path` and disconnects the daemon; the dead mount stays.
-/// Works for its owner without any privilege.
+/// Ends every wait in the mount at `path` and disconnects the daemon; the dead mount may stay.
+/// The control filesystem lets the owner do this without privilege, but is not mounted
+/// everywhere; a forced unmount aborts even where it then finds the mount busy.
 pub(crate) fn abort(path: &Path) -> bool {
     table::find(path).is_some_and(|entry| {
-        std::fs::write(
-            format!("/sys/fs/fuse/connections/{}/abort", entry.minor),
-            "1",
-        )
-        .is_ok()
+        let control = format!("/sys/fs/fuse/connections/{}/abort", entry.minor);
+        std::fs::write(control, "1").is_ok()
+            || matches!(
+                rustix::mount::unmount(&entry.mount_point, UnmountFlags::FORCE),
+                Ok(()) | Err(Errno::BUSY)
+            )
     })
 }
 

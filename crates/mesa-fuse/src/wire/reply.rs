@@ -76,6 +76,8 @@ layout! {
     InvalInodeOut 24 { ino: u64, off: i64, len: i64, }
     /// The name and a NUL follow.
     InvalEntryOut 16 { parent: u64, namelen: u32, flags: u32, }
+    /// `count` node numbers follow.
+    PruneOut 16 { count: u32, padding: u32, spare: u64, }
     /// The name and a NUL follow.
     DeleteOut 24 { parent: u64, child: u64, namelen: u32, padding: u32, }
 }
