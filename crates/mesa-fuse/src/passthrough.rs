@@ -4,33 +4,62 @@
 //! passthrough with the same registered file, or none (a differing open fails with `EIO`). So the
 //! first open decides for the whole cycle, which ends with the last `RELEASE`.
 
+mod table;
+
 use std::{
     collections::{HashMap, hash_map},
     os::fd::AsFd,
+    path::Path,
     sync::Arc,
 };
 
 use mesa_vfs::fs::{Backing, Handle, NodeId, OpenMode};
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
+use self::table::{Slot, Table};
 use crate::{
     device::{BackingId, Device},
     wire::flags::open,
 };
 
+/// Name of the [`table`] in the state directory.
+const TABLE_NAME: &str = "fuse-open-files";
+
 /// Open nodes.
 pub(crate) struct Registry {
     /// The connection has passthrough.
     enabled: bool,
-    nodes: Mutex<HashMap<NodeId, OpenNode>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    nodes: HashMap<NodeId, OpenNode>,
+    table: Option<Table>,
 }
 
 struct OpenNode {
     opens: u32,
     /// The kernel serves this cycle from here.
-    registered: Option<(BackingId, Arc<Backing>)>,
+    registered: Option<Registered>,
     /// Files behind handles that we serve.
     served: HashMap<Handle, Arc<Backing>>,
+}
+
+struct Registered {
+    id: BackingId,
+    identity: Identity,
+    slot: Option<Slot>,
+    /// Absent if a former process registered it.
+    backing: Option<Arc<Backing>>,
+}
+
+/// Tells local files apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    dev: u64,
+    ino: u64,
 }
 
 /// What to tell the kernel about an open.
@@ -44,30 +73,73 @@ impl Registry {
     pub fn new(enabled: bool) -> Self {
         Self {
             enabled,
-            nodes: Mutex::default(),
+            inner: Mutex::default(),
         }
     }
 
-    /// Counts an open and decides how it is served. Every call is undone by [`Self::released`].
+    /// Starts writing down what is open in `state_dir`, and with `resume` goes on from what a
+    /// former process wrote there. Without the file only a takeover is worse off.
+    pub fn record_in(&self, state_dir: &Path, resume: bool) {
+        if !self.enabled {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        match Table::open(&state_dir.join(TABLE_NAME), resume) {
+            Ok((table, recorded)) => {
+                inner.nodes.extend(recorded.into_iter().map(|found| {
+                    let registered = Registered {
+                        id: found.id,
+                        identity: found.identity,
+                        slot: Some(found.slot),
+                        backing: None,
+                    };
+                    let node = OpenNode {
+                        opens: found.opens,
+                        registered: Some(registered),
+                        served: HashMap::new(),
+                    };
+                    (NodeId(found.node), node)
+                }));
+                inner.table = Some(table);
+            }
+            Err(error) => tracing::warn!(%error, "open files are not recorded for a takeover"),
+        }
+    }
+
+    /// Counts an open and decides how it is served. Undone by [`Self::released`], unless it
+    /// fails, which means that the filesystem named a second file for an open node.
     pub fn opened(
         &self,
         device: &Device,
         node: NodeId,
         handle: Handle,
         mode: OpenMode,
-    ) -> OpenReply {
-        let mut nodes = self.nodes.lock();
+    ) -> Result<OpenReply, Errno> {
+        let mut inner = self.inner.lock();
+        let Inner { nodes, table } = &mut *inner;
         let entry = match nodes.entry(node) {
             hash_map::Entry::Occupied(entry) => {
                 let entry = entry.into_mut();
+                if let (Some(registered), OpenMode::Local(other)) = (&entry.registered, &mode)
+                    && !registered.is(other)
+                {
+                    // The kernel would refuse the second file, and the first one is not what the
+                    // filesystem means.
+                    tracing::error!(?node, "a second backing file for an open node");
+                    return Err(Errno::IO);
+                }
                 entry.opens += 1;
+                entry.record(table.as_mut());
                 entry
             }
             hash_map::Entry::Vacant(vacant) => {
-                let registered = match &mode {
+                let mut registered = match &mode {
                     OpenMode::Local(backing) if self.enabled => register(device, backing),
                     _ => None,
                 };
+                if let (Some(registered), Some(table)) = (&mut registered, table) {
+                    registered.slot = table.insert(node.0, registered.id, registered.identity);
+                }
                 vacant.insert(OpenNode {
                     opens: 1,
                     registered,
@@ -75,16 +147,11 @@ impl Registry {
                 })
             }
         };
-        if let Some((id, backing)) = &entry.registered {
-            if let OpenMode::Local(other) = &mode
-                && !same_file(backing, other)
-            {
-                tracing::error!(?node, "a second backing file for an open node");
-            }
-            return OpenReply {
+        if let Some(registered) = &entry.registered {
+            return Ok(OpenReply {
                 flags: open::PASSTHROUGH,
-                backing_id: id.0,
-            };
+                backing_id: registered.id.0,
+            });
         }
         let keep_cache = match mode {
             // Content under a node changes only through the kernel or with a notice.
@@ -94,27 +161,29 @@ impl Registry {
             }
             OpenMode::Served { keep_cache } => keep_cache,
         };
-        OpenReply {
+        Ok(OpenReply {
             flags: if keep_cache { open::KEEP_CACHE } else { 0 },
             backing_id: 0,
-        }
+        })
     }
 
     /// A handle is closed for good.
     pub fn released(&self, device: &Device, node: NodeId, handle: Handle) {
-        let mut nodes = self.nodes.lock();
-        // Handles of a former process are not known here.
+        let mut inner = self.inner.lock();
+        let Inner { nodes, table } = &mut *inner;
+        // Served handles of a former process are not known here.
         let hash_map::Entry::Occupied(mut entry) = nodes.entry(node) else {
             return;
         };
         let open = entry.get_mut();
         open.served.remove(&handle);
         open.opens = open.opens.saturating_sub(1);
+        open.record(table.as_mut());
         if open.opens > 0 {
             return;
         }
-        if let Some((id, _)) = entry.remove().registered
-            && let Err(error) = device.backing_close(id)
+        if let Some(registered) = entry.remove().registered
+            && let Err(error) = device.backing_close(registered.id)
         {
             tracing::warn!(%error, ?node, "a backing file could not be withdrawn");
         }
@@ -122,43 +191,75 @@ impl Registry {
 
     /// The local file behind a handle that the kernel asks us to read or write.
     pub fn backing(&self, node: NodeId, handle: Handle) -> Option<Arc<Backing>> {
-        let nodes = self.nodes.lock();
-        let open = nodes.get(&node)?;
-        open.served
-            .get(&handle)
-            // Write-back and mapped pages come with whatever handle the kernel has at hand.
-            .or_else(|| open.registered.as_ref().map(|(_, backing)| backing))
-            .cloned()
+        let inner = self.inner.lock();
+        let open = inner.nodes.get(&node)?;
+        // Write-back and mapped pages come with whatever handle the kernel has at hand.
+        let registered = || {
+            open.registered
+                .as_ref()
+                .and_then(|found| found.backing.as_ref())
+        };
+        open.served.get(&handle).or_else(registered).cloned()
     }
 
     /// Nodes with open descriptors.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.nodes.lock().len()
+        self.inner.lock().nodes.len()
     }
 }
 
-fn register(device: &Device, backing: &Arc<Backing>) -> Option<(BackingId, Arc<Backing>)> {
+impl OpenNode {
+    fn record(&self, table: Option<&mut Table>) {
+        if let (
+            Some(Registered {
+                id,
+                slot: Some(slot),
+                ..
+            }),
+            Some(table),
+        ) = (&self.registered, table)
+        {
+            table.update(*slot, *id, self.opens);
+        }
+    }
+}
+
+impl Registered {
+    /// Whether `other` is the registered file.
+    fn is(&self, other: &Arc<Backing>) -> bool {
+        self.backing
+            .as_ref()
+            .is_some_and(|backing| Arc::ptr_eq(backing, other))
+            || Identity::of(other) == Some(self.identity)
+    }
+}
+
+impl Identity {
+    fn of(backing: &Backing) -> Option<Self> {
+        let stat = rustix::fs::fstat(&backing.file).ok()?;
+        Some(Self {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+        })
+    }
+}
+
+fn register(device: &Device, backing: &Arc<Backing>) -> Option<Registered> {
+    let identity = Identity::of(backing)?;
     match device.backing_open(backing.file.as_fd()) {
-        Ok(id) => Some((id, backing.clone())),
+        Ok(id) => Some(Registered {
+            id,
+            identity,
+            slot: None,
+            backing: Some(backing.clone()),
+        }),
         Err(error) => {
             // For this open cycle we serve the file ourselves.
             tracing::warn!(%error, "the kernel refused a backing file");
             None
         }
     }
-}
-
-fn same_file(one: &Arc<Backing>, other: &Arc<Backing>) -> bool {
-    if Arc::ptr_eq(one, other) {
-        return true;
-    }
-    let identity = |backing: &Backing| {
-        rustix::fs::fstat(&backing.file)
-            .map(|stat| (stat.st_dev, stat.st_ino))
-            .ok()
-    };
-    identity(one).is_some() && identity(one) == identity(other)
 }
 
 #[cfg(test)]
@@ -186,7 +287,8 @@ mod tests {
         let (registry, device) = (Registry::new(true), device());
         let (node, file) = (NodeId(5), backing());
         for handle in [Handle(1), Handle(2)] {
-            let reply = registry.opened(&device, node, handle, OpenMode::Local(file.clone()));
+            let mode = OpenMode::Local(file.clone());
+            let reply = registry.opened(&device, node, handle, mode).unwrap();
             assert_eq!((reply.flags, reply.backing_id), (open::KEEP_CACHE, 0));
             assert!(Arc::ptr_eq(&registry.backing(node, handle).unwrap(), &file));
         }
@@ -203,7 +305,10 @@ mod tests {
         registry.released(&device, NodeId(9), Handle(1));
         let served = OpenMode::Served { keep_cache: false };
         assert_eq!(
-            registry.opened(&device, NodeId(9), Handle(2), served).flags,
+            registry
+                .opened(&device, NodeId(9), Handle(2), served)
+                .unwrap()
+                .flags,
             0
         );
         assert!(registry.backing(NodeId(9), Handle(2)).is_none());

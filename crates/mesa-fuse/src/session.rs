@@ -82,6 +82,7 @@ pub fn mount(
     mount::check(&options)?;
     let (device, negotiated) = negotiate::connect(&options)?;
     let session = Session::new(device, fs, negotiated, options.runtime.clone());
+    session.open_files.record_in(&options.state_dir, false);
     start(&session, &options, notices).inspect_err(|_| {
         let _ = mount::unmount(&options.mount_point, true);
     })?;
@@ -100,6 +101,7 @@ pub fn resume(
 ) -> Result<MountHandle, MountError> {
     let device = Device::from_fd(parts.device);
     let session = Session::new(device, fs, parts.state.0, options.runtime.clone());
+    session.open_files.record_in(&options.state_dir, true);
     // Before any reader starts: a request read by this process must not be sent twice.
     session
         .device

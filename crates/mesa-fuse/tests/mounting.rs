@@ -1,5 +1,7 @@
 //! Making and removing mounts: what is refused and why, stale mounts, users without privileges.
 
+#![allow(clippy::unwrap_used)] // A failed step is a failed test.
+
 mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};

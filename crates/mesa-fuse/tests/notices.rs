@@ -1,5 +1,7 @@
 //! Changes made elsewhere become visible through notices, and only through them.
 
+#![allow(clippy::unwrap_used)] // A failed step is a failed test.
+
 mod support;
 
 use std::{fs, os::unix::fs::MetadataExt};
@@ -84,6 +86,10 @@ fn attributes_and_pages_are_refreshed() {
             .notices
             .send(Notice::Node { node, data: true })
             .unwrap();
+        // Not looked at meanwhile: a node in use is not met anew.
+        eventually("the notice is taken", || {
+            mounted.handle.counters().notices() == 1
+        });
         eventually("the new content shows", || {
             fs::read(&path).unwrap() == b"afterwards"
         });

@@ -1,6 +1,8 @@
 //! How many kernel requests common operations cost. The numbers are the product's promise: a
 //! request is a round trip through the scheduler.
 
+#![allow(clippy::unwrap_used)] // A failed step is a failed test.
+
 mod support;
 
 use std::{

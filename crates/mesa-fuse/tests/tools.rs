@@ -1,5 +1,7 @@
 //! Real programs on a real mount, in both data modes.
 
+#![allow(clippy::unwrap_used)] // A failed step is a failed test.
+
 mod support;
 
 use mesa_fuse::{Feature, Mode};
@@ -55,7 +57,7 @@ fn file_calls_work() {
     for mounted in modes() {
         shell(
             mounted.path(),
-            r#"python3 - <<'P'
+            r"python3 - <<'P'
 import os, mmap, fcntl, random, ctypes
 random.seed(7)
 # Random writes, truncates and maps against a model.
@@ -106,7 +108,7 @@ assert libc.renameat2(-100, b'a', -100, b'c', 1) == -1 and ctypes.get_errno() ==
 assert libc.renameat2(-100, b'a', -100, b'c', 2) == 0 and open('c').read() == 'ab' * 100
 d = os.open('d', os.O_CREAT | os.O_RDWR | os.O_DIRECT)
 m = mmap.mmap(-1, 4096); m.write(b'z' * 4096); os.write(d, m); assert open('d', 'rb').read() == b'z' * 4096
-P"#,
+P",
         );
         eventually("every handle is released", || {
             mounted.fs.open_handles() == 0

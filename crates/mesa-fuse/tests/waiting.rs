@@ -1,5 +1,7 @@
 //! Operations that wait for something: nobody else waits, and the caller can be killed.
 
+#![allow(clippy::unwrap_used)] // A failed step is a failed test.
+
 mod support;
 
 use std::{

@@ -22,21 +22,22 @@ const SEEK_DATA: u32 = 3;
 const SEEK_HOLE: u32 = 4;
 
 /// What the kernel is told about an open, and the registration it needs.
-fn opened(session: &Session, node: NodeId, opened: Opened) -> OpenOut {
+fn opened(session: &Session, node: NodeId, opened: Opened) -> Result<OpenOut, Errno> {
     let Opened { handle, mode } = opened;
     let reply = session
         .open_files
-        .opened(&session.device, node, handle, mode);
+        .opened(&session.device, node, handle, mode)
+        .inspect_err(|_| session.fs.release(node, handle))?;
     let mut open_flags = reply.flags;
     // With write-back the kernel ignores this and FLUSH is refused instead.
     if !session.negotiated.flush_on_close && session.negotiated.mode == Mode::Passthrough {
         open_flags |= open_bits::NOFLUSH;
     }
-    OpenOut {
+    Ok(OpenOut {
         fh: handle.0,
         open_flags,
         backing_id: reply.backing_id,
-    }
+    })
 }
 
 fn writeback(call: &Call<'_>) -> bool {
@@ -52,7 +53,7 @@ pub(super) fn open(call: &Call<'_>, mut args: Args<'_>) -> Result<Answer, Errno>
     }
     let step = call.session.fs.open(call.caller(), node, flags);
     Ok(call.answer(step, move |session, result| {
-        Ok(Body::Open(opened(session, node, result)))
+        opened(session, node, result).map(Body::Open)
     }))
 }
 
@@ -100,7 +101,8 @@ pub(super) fn tmpfile(call: &Call<'_>, mut args: Args<'_>) -> Result<Answer, Err
 
 fn created(call: &Call<'_>, step: Step<(Entry, Opened)>) -> Answer {
     call.answer(step, |session, (entry, result)| {
-        let open = opened(session, entry.node, result);
+        let open = opened(session, entry.node, result)
+            .inspect_err(|_| session.fs.forget(entry.node, 1))?;
         Ok(Body::Create(CreateOut {
             entry: convert::entry_out(&entry),
             open,

@@ -61,18 +61,17 @@ impl MemFs {
         if found.attr.kind != NodeKind::File {
             return Err(FsError::IsDir);
         }
-        let backing = match found.backing.upgrade() {
-            Some(backing) => backing,
-            None => {
-                let file = std::fs::File::options()
-                    .read(true)
-                    .write(true)
-                    .open(self.backing_path(node.0))
-                    .map_err(|_| FsError::Io)?;
-                Arc::new(Backing {
-                    file: OwnedFd::from(file),
-                })
-            }
+        let backing = if let Some(backing) = found.backing.upgrade() {
+            backing
+        } else {
+            let file = std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open(self.backing_path(node.0))
+                .map_err(|_| FsError::Io)?;
+            Arc::new(Backing {
+                file: OwnedFd::from(file),
+            })
         };
         found.backing = Arc::downgrade(&backing);
         if flags.truncate {

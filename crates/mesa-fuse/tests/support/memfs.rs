@@ -63,6 +63,23 @@ impl MemFs {
         }
     }
 
+    /// Shows local file `id` of a former process as `name` in the root.
+    pub fn adopt(&self, name: &str, id: u64) {
+        let mut state = self.state.lock();
+        let mut found = node(1, id + self.ino_offset, NodeKind::File, 0o644, 0, 0);
+        // The kernel may know it, and how often is not known.
+        found.lookups = 1 << 32;
+        found.attr.size = std::fs::metadata(self.backing_path(id)).unwrap().len();
+        state.nodes.insert(id, found);
+        state
+            .nodes
+            .get_mut(&1)
+            .unwrap()
+            .entries
+            .insert(name.to_owned().into(), id);
+        state.next = state.next.max(id + 1) + (1 << 20);
+    }
+
     pub fn backing_path(&self, id: u64) -> PathBuf {
         self.dir.join(id.to_string())
     }

@@ -1,5 +1,6 @@
 //! A filesystem to mount in tests: names and attributes in memory, data in local files.
 #![allow(dead_code)] // Each test binary uses a part.
+#![allow(clippy::print_stderr)] // A skipped test says so.
 
 pub mod data;
 pub mod memfs;

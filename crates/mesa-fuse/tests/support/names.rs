@@ -183,11 +183,11 @@ impl MemFs {
     pub fn removed(&self, parent: NodeId, name: &[u8], dir: bool) -> FsResult<()> {
         let mut state = self.state.lock();
         let child = state.child(parent, name)?;
-        self.check_removable(&state, child, dir)?;
+        Self::check_removable(&state, child, dir)?;
         self.unlink(&mut state, parent, name, child)
     }
 
-    fn check_removable(&self, state: &State, child: NodeId, dir: bool) -> FsResult<()> {
+    fn check_removable(state: &State, child: NodeId, dir: bool) -> FsResult<()> {
         let found = state.get(child)?;
         match (found.attr.kind == NodeKind::Dir, dir) {
             (true, false) => Err(FsError::IsDir),
@@ -259,7 +259,7 @@ impl MemFs {
             }
             Ok(same) if same == moved => return Ok(()),
             Ok(target) => {
-                self.check_removable(&state, target, is_dir)?;
+                Self::check_removable(&state, target, is_dir)?;
                 self.unlink(&mut state, to, new_name, target)?;
             }
             Err(FsError::NotFound) if !flags.exchange => {}
