@@ -25,6 +25,7 @@ mod xattr;
 use std::{
     collections::HashMap,
     sync::{Arc, mpsc},
+    time::Duration,
 };
 
 use mesa_types::{FileId, Nanos, OrgSlug, RepoName};
@@ -43,6 +44,8 @@ use crate::{
     session::Session,
 };
 
+/// Pause between attempts to resume what an earlier run left.
+const RESUME_AGAIN: Duration = Duration::from_secs(5);
 /// Marks the numbers of org directories.
 const ORG_BIT: u64 = 1 << 62;
 /// Marks numbers of later versions of files (see [`crate::tree`]).
@@ -92,7 +95,8 @@ enum Place {
 }
 
 impl Mount {
-    /// A mount and the notices for its presenter. Nothing is asked of any server yet.
+    /// A mount and the notices for its presenter. Servers are only asked for repos that have
+    /// something left from an earlier run: it is sent without waiting for their first use.
     pub fn new(config: MountConfig) -> (Self, mpsc::Receiver<Notice>) {
         let (sender, notices) = mpsc::channel();
         let orgs = config.orgs.clone();
@@ -109,6 +113,7 @@ impl Mount {
         for org in orgs {
             mount.add_org(org);
         }
+        mount.inner.spawn_resume();
         (mount, notices)
     }
 
@@ -170,6 +175,7 @@ impl Mount {
     /// Everything that was done in any repo is on its server when this returns. The first failure
     /// is returned after all repos were tried.
     pub async fn sync_all(&self) -> FsResult<()> {
+        self.inner.resume().await?;
         let repos = self.inner.open_repos();
         let syncs = repos.iter().map(|repo| repo.session.sync());
         let outcomes = futures::future::join_all(syncs).await;
@@ -183,6 +189,13 @@ impl Mount {
         let closes = slots.iter().map(|slot| slot.close());
         let outcomes = futures::future::join_all(closes).await;
         outcomes.into_iter().collect()
+    }
+
+    /// Stops all work without sending anything more: the sessions are resumed at the next start.
+    pub fn abandon(&self) {
+        for slot in self.inner.slots() {
+            slot.0.abandon();
+        }
     }
 
     /// What `mesa status` shows.
@@ -212,6 +225,42 @@ impl Inner {
 
     fn open_repos(&self) -> Vec<Arc<repo::Repo>> {
         self.slots().iter().filter_map(|(s, _)| s.repo()).collect()
+    }
+
+    /// Opens repos with something left from an earlier run.
+    async fn resume(&self) -> FsResult<()> {
+        let orgs = self.orgs.read().clone();
+        let mut outcome = Ok(());
+        for org in orgs {
+            for name in org.left_over() {
+                let opened = async {
+                    if org.slot(name.as_str().as_bytes()).is_none() {
+                        org.list(&self.tags()).await?;
+                    }
+                    match org.slot(name.as_str().as_bytes()) {
+                        Some(slot) => slot.open().await,
+                        // Deleted, or out of the credential's sight: there is nowhere to send it.
+                        None => Ok(()),
+                    }
+                };
+                outcome = outcome.and(opened.await);
+            }
+        }
+        outcome
+    }
+
+    fn spawn_resume(self: &Arc<Self>) {
+        let weak = Arc::downgrade(self);
+        self.env.config.runtime.spawn(async move {
+            while let Some(inner) = weak.upgrade() {
+                match inner.resume().await {
+                    Ok(()) => break,
+                    Err(error) => tracing::debug!(%error, "cannot resume yet"),
+                }
+                drop(inner);
+                tokio::time::sleep(RESUME_AGAIN).await;
+            }
+        });
     }
 
     /// What a number names.

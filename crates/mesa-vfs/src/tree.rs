@@ -480,6 +480,28 @@ impl Tree {
             .collect()
     }
 
+    /// A file is about to be read through the page cache: whether the pages of the last time are
+    /// still good.
+    pub fn keep_pages(&mut self, id: FileId) -> bool {
+        let Some(node) = self.get_mut(id) else {
+            return false;
+        };
+        let mark = match node.content {
+            ContentRef::Empty => 1,
+            ContentRef::Chunk { id, .. } | ContentRef::Manifest { id, .. } => {
+                u32::from_le_bytes([id.0[0], id.0[1], id.0[2], id.0[3]]) | 1
+            }
+        };
+        std::mem::replace(&mut node.pages, mark) == mark
+    }
+
+    /// The file is about to be written past the page cache.
+    pub fn drop_pages(&mut self, id: FileId) {
+        if let Some(node) = self.get_mut(id) {
+            node.pages = 0;
+        }
+    }
+
     /// The content the node has by the head's order (not counting what is only here).
     pub fn content(&self, id: FileId) -> Option<ContentRef> {
         self.get(id).map(|n| n.content)

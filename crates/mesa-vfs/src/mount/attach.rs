@@ -1,6 +1,6 @@
 //! Opening a repo: the session, the tree, what was left from the last run.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use mesa_proto::v1::{self, op::Kind};
 use mesa_types::FileId;
@@ -35,11 +35,7 @@ pub async fn attach(
     node_tag: u32,
 ) -> Result<Attached, OpenError> {
     let config = &env.config;
-    let state_dir = config
-        .state_dir
-        .join(org.slug.as_str())
-        .join(settings.name.as_str())
-        .join(target_dir(&settings));
+    let state_dir = state_dir(&env, org, &settings);
     let opened = Session::open(SessionConfig {
         api: Arc::clone(&org.api),
         org: org.slug.clone(),
@@ -72,10 +68,9 @@ pub async fn attach(
     let prefetch = config.prefetch;
     let left = repo.adopt(opened.works);
     if unsure || !left.is_empty() {
-        // Names of those files are somewhere in the tree.
-        if let Err(error) = Arc::clone(&repo).prefetch(u32::MAX, 0).await {
-            tracing::warn!(%error, "cannot read the tree for the files left from the last run");
-        }
+        // Names of those files are somewhere in the tree; without all of it nothing may be dropped.
+        let read = Arc::clone(&repo).prefetch(u32::MAX, 0).await;
+        read.map_err(|_| OpenError::Answer("its tree could not be read whole"))?;
     }
     let sink = Arc::new(Sink(Arc::clone(&repo)));
     let as_trait: Arc<dyn TreeSink> = Arc::clone(&sink) as Arc<dyn TreeSink>;
@@ -93,6 +88,15 @@ pub async fn attach(
     let node = repo.with(|state| state.tree.node_id(state.tree.root()));
     env.notify(vec![Notice::Node { node, data: false }]);
     Ok(Attached { repo, _sink: sink })
+}
+
+/// Where a repo's session keeps its journal and files.
+pub fn state_dir(env: &Env, org: &OrgConfig, settings: &RepoConfig) -> PathBuf {
+    env.config
+        .state_dir
+        .join(org.slug.as_str())
+        .join(settings.name.as_str())
+        .join(target_dir(settings))
 }
 
 /// One directory per target.

@@ -218,6 +218,26 @@ impl Repo {
         })
     }
 
+    /// The end of a descriptor, with what follows from what was written.
+    pub fn released(self: &Arc<Self>, handle: Handle) {
+        let Some(node) = self.release(handle) else {
+            return;
+        };
+        let change = AttrChange {
+            kill_suid_gid: true,
+            ..AttrChange::default()
+        };
+        let root = Caller {
+            uid: 0,
+            gid: 0,
+            pid: 0,
+            umask: 0,
+        };
+        if let Step::Later(later) = self.set_attrs(root, node, change) {
+            self.env.config.runtime.spawn(later);
+        }
+    }
+
     fn plan_attrs(
         &self,
         state: &mut State,

@@ -285,6 +285,7 @@ impl Repo {
                 uid,
                 gid,
                 nlink: 0,
+                pages: 0,
                 lookups: 0,
                 mtime: now,
                 ctime: now,
@@ -316,13 +317,13 @@ impl Repo {
             let id = repo.live(state, node)?;
             repo.check_way(state, id, caller)?;
             let source = state.tree.get(id).ok_or(FsError::Stale)?;
-            if source.is_dir() {
-                return Err(FsError::NotPermitted.into());
-            }
             if state.tree.child(dir, name.as_bytes()).is_some() {
                 return Err(FsError::Exists.into());
             }
             repo.check_dir_write(state, dir, caller)?;
+            if source.is_dir() {
+                return Err(FsError::NotPermitted.into());
+            }
             if source.nlink >= LINKS_MAX {
                 return Err(FsError::TooManyLinks.into());
             }

@@ -27,6 +27,8 @@ pub struct FileState {
     pub backing: Option<Arc<Backing>>,
     /// Reads and writes come through us (the first descriptor was opened so).
     pub served: bool,
+    /// The kernel's pages of it are good.
+    pub keep_cache: bool,
     /// Content at the first open.
     pub content: ContentRef,
     /// Open descriptors.
@@ -40,6 +42,7 @@ impl FileState {
             clean: None,
             backing: None,
             served: false,
+            keep_cache: false,
             content,
             opens: 0,
         }

@@ -258,7 +258,7 @@ impl Filesystem for Mount {
 
     fn release(&self, node: NodeId, handle: Handle) {
         if let Ok(repo) = self.held(node) {
-            repo.release(handle);
+            repo.released(handle);
         }
     }
 

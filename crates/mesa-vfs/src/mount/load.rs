@@ -92,13 +92,16 @@ impl Repo {
         let wanted = self.with(|state| {
             state.tree.load_begins();
             let root = state.tree.root();
-            dir_ref(state, root, false)
+            // Its own listing may be here already; what is below it may not.
+            dir_ref(state, root, false).unwrap_or(v1::DirRef {
+                id: root.0,
+                ..v1::DirRef::default()
+            })
         });
         let _ending = Reading {
             repo: &self,
             dir: None,
         };
-        let Some(wanted) = wanted else { return Ok(()) };
         let mut batches = self.session.nodes(vec![wanted], depth, 0, nodes_max);
         let mut taking = Taking::default();
         while let Some(batch) = batches.next().await {

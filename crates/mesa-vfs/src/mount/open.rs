@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mesa_types::{FileId, NodeKind};
 
 use super::{
+    attr::without_suid,
     files::{FileState, OpenHandle},
     repo::{Repo, State, Stop, Try},
 };
@@ -107,7 +108,11 @@ impl Repo {
                         return Err(FsError::Io);
                     }
                     let clean = state.files.live(id).and_then(|f| f.clean.clone());
-                    let keep = if flags.truncate { 0 } else { u64::MAX };
+                    // Truncating is a change even if nothing is written after it.
+                    let (keep, mtime) = match flags.truncate {
+                        true => (0, self.env.now()),
+                        false => (u64::MAX, mtime),
+                    };
                     let step = self.session.open_work(id, content, mtime, keep, clean);
                     return Ok(Outcome::Lacking(id, Lacking::Work(step)));
                 }
@@ -124,6 +129,7 @@ impl Repo {
                     let file = state.files.live_or(id, content);
                     file.served = true;
                     file.content = content;
+                    file.keep_cache = state.tree.keep_pages(id);
                 } else if !usable {
                     let step = self.session.content().open(id, content);
                     return Ok(Outcome::Lacking(id, Lacking::Clean(step)));
@@ -191,6 +197,7 @@ impl Repo {
             }
             let content = work.base();
             state.files.live_or(id, content).work = Some(work);
+            state.tree.drop_pages(id);
             None
         });
         if let Some(work) = spare {
@@ -325,30 +332,42 @@ impl Repo {
         }
     }
 
-    /// The last descriptor is gone: what was written gets its place in the order.
-    pub fn release(&self, handle: Handle) {
-        let dropped = self.with(|state| {
-            let (open, work) = state.files.closed(handle)?;
-            let unnamed = state.tree.get(open.id).is_none_or(|n| n.nlink == 0);
-            let mut dropped = None;
+    /// The last descriptor is gone: what was written gets its place in the order. Returns the node
+    /// if what was written by an unprivileged process takes its setuid or setgid bit away.
+    pub fn release(&self, handle: Handle) -> Option<NodeId> {
+        let (dropped, strip) = self.with(|state| {
+            let Some((open, work)) = state.files.closed(handle) else {
+                return (None, None);
+            };
+            let node = state.tree.get(open.id);
+            let unnamed = node.is_none_or(|n| n.nlink == 0);
+            let special = node.is_some_and(|n| without_suid(n.mode) != n.mode);
+            let (mut dropped, mut strip) = (None, None);
             if let Some(work) = work {
                 if unnamed {
                     if state.files.forget_work(&work) {
                         dropped = Some(work);
                     }
-                } else if open.write
-                    && let Err(stop) = self.append_content(state, open.id, &open.actor)
-                {
-                    // The next look at the file tries again.
-                    tracing::debug!(?stop, id = ?open.id, "content not yet queued");
+                } else if open.write {
+                    match self.append_content(state, open.id, &open.actor) {
+                        Ok(Some(_)) if special && open.actor.uid != 0 => {
+                            strip = Some(state.tree.node_id(open.id));
+                        }
+                        Ok(_) => {}
+                        // The next look at the file tries again.
+                        Err(stop) => {
+                            tracing::debug!(?stop, id = ?open.id, "content not yet queued");
+                        }
+                    }
                 }
             }
             state.tree.unhold(open.id, open.node);
-            dropped
+            (dropped, strip)
         });
         if let Some(work) = dropped {
             self.session.drop_work(&work);
         }
+        strip
     }
 
     /// close(2) of one descriptor.
@@ -430,7 +449,8 @@ pub fn times(state: &State, id: FileId) -> NodeTimes {
 fn open_mode(file: &mut FileState, durability: Durability) -> FsResult<OpenMode> {
     if file.served || durability == Durability::Write {
         file.served = true;
-        return Ok(OpenMode::Served { keep_cache: false });
+        let keep_cache = file.keep_cache && file.work.is_none();
+        return Ok(OpenMode::Served { keep_cache });
     }
     if let Some(backing) = &file.backing {
         return Ok(OpenMode::Local(Arc::clone(backing)));

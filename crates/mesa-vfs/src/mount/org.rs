@@ -13,7 +13,7 @@ use mesa_types::{FileId, RepoName};
 use parking_lot::Mutex;
 
 use super::{
-    attach::{Attached, attach, open_error},
+    attach::{Attached, attach, open_error, state_dir},
     config::{OrgConfig, RepoConfig},
     env::Env,
     repo::Repo,
@@ -91,6 +91,23 @@ impl Org {
     /// All repos that are known, by name.
     pub fn slots(&self) -> Vec<Arc<Slot>> {
         self.state.lock().slots.values().cloned().collect()
+    }
+
+    /// Names of repos with something left from an earlier run.
+    pub fn left_over(&self) -> Vec<RepoName> {
+        let dir = self.env.config.state_dir.join(self.config.slug.as_str());
+        let Ok(found) = std::fs::read_dir(dir) else {
+            return Vec::new();
+        };
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let name = name.parse::<RepoName>().ok()?;
+            let settings = self.config.settings(&name)?;
+            state_dir(&self.env, &self.config, &settings)
+                .is_dir()
+                .then_some(name)
+        };
+        found.filter_map(name).collect()
     }
 
     /// Whether the listing may be used without asking.
@@ -269,6 +286,14 @@ impl Slot {
         match &*self.attached.lock() {
             Attachment::Failed(error, _) => Some(*error),
             _ => None,
+        }
+    }
+
+    /// Stops the session where it is.
+    pub fn abandon(&self) {
+        let attached = std::mem::replace(&mut *self.attached.lock(), Attachment::No);
+        if let Attachment::Yes(attached) = attached {
+            attached.repo.session.stop();
         }
     }
 

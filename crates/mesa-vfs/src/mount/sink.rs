@@ -128,6 +128,10 @@ impl TreeSink for Sink {
         let stale = self.0.with(|state| {
             if matches!(reload, Reload::Replaced { .. }) {
                 state.fenced = None;
+                // Places of the old session mean nothing any more.
+                for (_, file) in std::mem::take(&mut state.content_ops) {
+                    state.tree.end_pending(file, 0, None);
+                }
             }
             let stale = state.tree.mark_stale();
             if let Ok(root) = node_from_wire(info.root.clone())

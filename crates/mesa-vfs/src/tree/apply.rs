@@ -195,6 +195,7 @@ impl Tree {
                     uid: owner_from_wire(create.uid),
                     gid: owner_from_wire(create.gid),
                     nlink: 1,
+                    pages: 0,
                     lookups: 0,
                     mtime,
                     ctime: time,

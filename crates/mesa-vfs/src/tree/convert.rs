@@ -35,6 +35,7 @@ impl ListedNode {
             uid: attr.uid,
             gid: attr.gid,
             nlink: attr.nlink.max(1),
+            pages: 0,
             lookups: 0,
             mtime: attr.mtime,
             ctime: attr.ctime,

@@ -46,6 +46,8 @@ pub struct Node {
     pub gid: Owner,
     /// Entries naming this node; 1 for directories.
     pub nlink: u32,
+    /// Mark of the content the kernel may have pages of; 0 = none.
+    pub pages: u32,
     /// What the kernel holds.
     pub lookups: u64,
     /// Last change of the content, or of the entries.
@@ -164,6 +166,7 @@ impl Node {
     /// `st_nlink`. A directory that is not loaded shows 1 ("unknown", as btrfs does always).
     pub fn shown_nlink(&self) -> u32 {
         match self.dir() {
+            Some(_) if self.orphan => 0,
             Some(dir) if dir.loaded == Loaded::Yes => 2 + dir.subdirs,
             Some(_) => 1,
             None => self.nlink,

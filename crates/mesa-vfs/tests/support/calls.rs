@@ -81,7 +81,12 @@ pub async fn find(mount: &Mount, path: &str) -> FsResult<Entry> {
 /// The directory and the last name of a path.
 pub async fn place<'p>(mount: &Mount, path: &'p str) -> FsResult<(NodeId, &'p str)> {
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-    Ok((find(mount, dir).await?.node, name))
+    let found = find(mount, dir).await?;
+    // As a kernel finds out on the way.
+    match found.attr.kind {
+        NodeKind::Dir => Ok((found.node, name)),
+        _ => Err(FsError::NotDir),
+    }
 }
 
 pub async fn attr(mount: &Mount, path: &str) -> FsResult<FileAttr> {

@@ -52,13 +52,7 @@ impl Rig {
 
     pub fn at(server: &FakeServer, dir: tempfile::TempDir, options: Options) -> Self {
         let base: PathBuf = dir.path().to_owned();
-        let content = ContentStore::open(ContentConfig {
-            dir: base.join("cache"),
-            disk_bytes_max: 1 << 30,
-            ram_bytes_max: 1 << 24,
-            prefetch_max: 8,
-        })
-        .unwrap();
+        let content = ContentStore::open(cache(&base)).unwrap();
         let org = OrgConfig {
             slug: "acme".parse().unwrap(),
             api: Arc::new(server.clone()),
@@ -96,5 +90,28 @@ impl Rig {
             notices,
             dir,
         }
+    }
+
+    /// Stops as a killed daemon does, keeping the directories. Returns when nothing of it runs.
+    pub async fn stop(self) -> tempfile::TempDir {
+        let Self { mount, dir, .. } = self;
+        mount.abandon();
+        drop(mount);
+        let start = std::time::Instant::now();
+        // The cache's lock goes with its last user.
+        while ContentStore::open(cache(dir.path())).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(10), "still in use");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        dir
+    }
+}
+
+fn cache(base: &std::path::Path) -> ContentConfig {
+    ContentConfig {
+        dir: base.join("cache"),
+        disk_bytes_max: 1 << 30,
+        ram_bytes_max: 1 << 24,
+        prefetch_max: 8,
     }
 }

@@ -134,6 +134,15 @@ impl FakeServer {
         read(&self.inner.lock().calls)
     }
 
+    /// All streams end.
+    pub fn disconnect(&self) {
+        let mut inner = self.inner.lock();
+        inner.held.clear();
+        for session in inner.sessions.values_mut() {
+            session.out = None;
+        }
+    }
+
     /// Appends are taken only after [`FakeServer::resume`].
     pub fn pause(&self) {
         self.inner.lock().paused = true;

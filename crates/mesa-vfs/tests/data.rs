@@ -1,0 +1,262 @@
+//! Files' bytes: open, write, truncate, fsync, unlink while open, unnamed files, late stores.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use mesa_types::NodeKind;
+use mesa_vfs::{
+    fs::{AttrChange, Filesystem, FsError, OpenFlags, OpenMode, RenameFlags, TimeOrNow},
+    session::Durability,
+};
+use support::{
+    calls::*,
+    rig::{Options, Rig},
+    server::FakeServer,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_content_is_read_and_rewritten() {
+    let server = FakeServer::new();
+    server.seed("f", NodeKind::File, 0o644, b"from before");
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    assert_eq!(get(m, "f").await.unwrap(), "from before");
+    let node = find(m, "f").await.unwrap().node;
+    // Open for reading first: the writer's bytes show in that descriptor too.
+    let reader = done(m.open(USER, node, read_flags())).await.unwrap();
+    let writer = done(m.open(USER, node, write_flags())).await.unwrap();
+    let (OpenMode::Local(one), OpenMode::Local(other)) = (&reader.mode, &writer.mode) else {
+        panic!("not local");
+    };
+    assert!(std::sync::Arc::ptr_eq(one, other));
+    write_at(m, node, &writer, 5, b"AFTER!").await;
+    let seen = done(m.read(node, reader.handle, 0, 100)).await.unwrap();
+    assert_eq!(seen, "from AFTER!");
+    m.release(node, writer.handle);
+    m.release(node, reader.handle);
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"from AFTER!");
+    assert_eq!(get(m, "f").await.unwrap(), "from AFTER!");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stat_does_not_change_at_close() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    let (entry, opened) = create(m, "f").await.unwrap();
+    write_at(m, entry.node, &opened, 0, b"some text").await;
+    let open = attr(m, "f").await.unwrap();
+    assert_eq!(open.size, 9);
+    m.release(entry.node, opened.handle);
+    assert_eq!(attr(m, "f").await.unwrap(), open);
+    m.sync_all().await.unwrap();
+    assert_eq!(attr(m, "f").await.unwrap(), open);
+    // And it is the same in a fresh mount.
+    let other = Rig::new(&server);
+    let mut fresh = attr(&other.mount, "f").await.unwrap();
+    fresh.blocks = open.blocks;
+    assert_eq!(fresh, open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn truncate_and_times() {
+    let server = FakeServer::new();
+    server.seed("f", NodeKind::File, 0o644, b"0123456789");
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    let node = find(m, "f").await.unwrap().node;
+    let change = AttrChange {
+        size: Some(4),
+        ..AttrChange::default()
+    };
+    let attr = done(m.setattr(USER, node, None, change)).await.unwrap();
+    assert_eq!(attr.size, 4);
+    let grow = AttrChange {
+        size: Some(6),
+        ..AttrChange::default()
+    };
+    done(m.setattr(USER, node, None, grow)).await.unwrap();
+    assert_eq!(&get(m, "f").await.unwrap()[..], b"0123\0\0");
+    let time = std::time::UNIX_EPOCH + Duration::new(1_000, 500);
+    let set = AttrChange {
+        mtime: Some(TimeOrNow::Time(time)),
+        atime: Some(TimeOrNow::Time(time)),
+        ..AttrChange::default()
+    };
+    let attr = done(m.setattr(USER, node, None, set)).await.unwrap();
+    assert_eq!((attr.mtime, attr.atime), (time, time));
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"0123\0\0");
+    assert_eq!(server.node("f").unwrap().mtime_ns, 1_000_000_000_500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fsync_waits_for_the_server() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    let (entry, opened) = create(m, "f").await.unwrap();
+    write_at(m, entry.node, &opened, 0, b"durable").await;
+    done(m.fsync(entry.node, opened.handle, false))
+        .await
+        .unwrap();
+    assert_eq!(server.content("f").unwrap(), b"durable");
+    write_at(m, entry.node, &opened, 7, b" more").await;
+    done(m.fsync(entry.node, opened.handle, false))
+        .await
+        .unwrap();
+    assert_eq!(server.content("f").unwrap(), b"durable more");
+    m.release(entry.node, opened.handle);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rename_publishes_content() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    put(m, "f", b"old").await.unwrap();
+    let (entry, opened) = create(m, "f.tmp").await.unwrap();
+    write_at(m, entry.node, &opened, 0, b"new").await;
+    // The editor closed it, but RELEASE comes later than the rename.
+    rename(m, "f.tmp", "f", RenameFlags::default())
+        .await
+        .unwrap();
+    m.release(entry.node, opened.handle);
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"new");
+    assert!(server.node("f.tmp").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unlinked_files_live_on_and_are_never_uploaded() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    let (entry, opened) = create(m, "f").await.unwrap();
+    write_at(m, entry.node, &opened, 0, b"only here").await;
+    unlink(m, "f").await.unwrap();
+    let shown = done(m.getattr(USER, entry.node, Some(opened.handle)))
+        .await
+        .unwrap();
+    assert_eq!((shown.nlink, shown.size), (0, 9));
+    write_at(m, entry.node, &opened, 4, b"xxxx").await;
+    let data = done(m.read(entry.node, opened.handle, 0, 100))
+        .await
+        .unwrap();
+    assert_eq!(data, "onlyxxxxe");
+    done(m.fsync(entry.node, opened.handle, false))
+        .await
+        .unwrap();
+    m.release(entry.node, opened.handle);
+    m.forget(entry.node, 2);
+    m.sync_all().await.unwrap();
+    assert!(server.tree().is_empty());
+    let gone = done(m.getattr(USER, entry.node, None)).await;
+    assert_eq!(gone.unwrap_err(), FsError::Stale);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unnamed_file_gets_a_name() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    let root = work(m).await;
+    let (entry, opened) = done(m.tmpfile(USER, root, 0o600, write_flags()))
+        .await
+        .unwrap();
+    write_at(m, entry.node, &opened, 0, b"linked in").await;
+    m.sync_all().await.unwrap();
+    assert!(server.tree().is_empty());
+    done(m.link(USER, entry.node, root, b"f")).await.unwrap();
+    m.release(entry.node, opened.handle);
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"linked in");
+    assert_eq!(attr(m, "f").await.unwrap().nlink, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_after_close_is_found() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    let (entry, opened) = create(m, "f").await.unwrap();
+    let OpenMode::Local(backing) = opened.mode.clone() else {
+        panic!("not local");
+    };
+    write_at(m, entry.node, &opened, 0, b"first").await;
+    m.release(entry.node, opened.handle);
+    m.sync_all().await.unwrap();
+    // As through a mapping that outlived the descriptor.
+    assert_eq!(rustix::io::pwrite(&backing.file, b"later", 0), Ok(5));
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_files_can_come_from_memory() {
+    let server = FakeServer::new();
+    server.seed("f", NodeKind::File, 0o644, b"0123456789");
+    server.seed("empty", NodeKind::File, 0o644, b"");
+    let options = Options {
+        served_max: 1000,
+        ..Options::default()
+    };
+    let rig = Rig::with(&server, options);
+    let m = &rig.mount;
+    assert_eq!(get(m, "empty").await.unwrap(), "");
+    let node = find(m, "f").await.unwrap().node;
+    let reader = done(m.open(USER, node, read_flags())).await.unwrap();
+    assert!(matches!(reader.mode, OpenMode::Served { .. }));
+    let data = done(m.read(node, reader.handle, 2, 3)).await.unwrap();
+    assert_eq!(data, "234");
+    // One way of being served for all descriptors that are open together.
+    let writer = done(m.open(USER, node, write_flags())).await.unwrap();
+    assert!(matches!(writer.mode, OpenMode::Served { .. }));
+    done(m.write(node, writer.handle, 0, b"ab")).await.unwrap();
+    let data = done(m.read(node, reader.handle, 0, 3)).await.unwrap();
+    assert_eq!(data, "ab2");
+    m.release(node, writer.handle);
+    m.release(node, reader.handle);
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"ab23456789");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_go_to_the_end() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    put(m, "log", b"one\n").await.unwrap();
+    let node = find(m, "log").await.unwrap().node;
+    let flags = OpenFlags {
+        append: true,
+        ..write_flags()
+    };
+    let opened = done(m.open(USER, node, flags)).await.unwrap();
+    done(m.write(node, opened.handle, 0, b"two\n"))
+        .await
+        .unwrap();
+    done(m.write(node, opened.handle, 0, b"three\n"))
+        .await
+        .unwrap();
+    m.release(node, opened.handle);
+    assert_eq!(get(m, "log").await.unwrap(), "one\ntwo\nthree\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn class_close_is_durable_at_close() {
+    let server = FakeServer::new();
+    let options = Options {
+        durability: Durability::Close,
+        ..Options::default()
+    };
+    let rig = Rig::with(&server, options);
+    let m = &rig.mount;
+    put(m, "f", b"closed").await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"closed");
+    rename(m, "f", "g", RenameFlags::default()).await.unwrap();
+    assert!(server.node("g").is_some());
+}
