@@ -30,6 +30,7 @@ pub(crate) mod queue;
 mod sink;
 mod status;
 mod watch;
+mod works;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -93,9 +94,10 @@ pub struct NodeTimes {
 impl NodeTimes {
     /// ctime of the node, and time of a content operation, when the work file has `mtime`.
     pub fn content_time(self, mtime: Nanos) -> Nanos {
-        match mtime == self.mtime {
-            true => self.ctime,
-            false => self.ctime.max(mtime),
+        if mtime == self.mtime {
+            self.ctime
+        } else {
+            self.ctime.max(mtime)
         }
     }
 }

@@ -126,9 +126,10 @@ async fn upload_all(
             .iter()
             .map(|((_, job), pick)| upload::Source {
                 pick,
-                known: match job.force {
-                    true => None,
-                    false => job.work.pick.lock().chunks.clone(),
+                known: if job.force {
+                    None
+                } else {
+                    job.work.pick.lock().chunks.clone()
                 },
             })
             .collect();
@@ -144,12 +145,11 @@ async fn upload_all(
                 let key = session.content().fetcher().key().clone();
                 let file = Arc::clone(&large[index].0.1.work);
                 let again = move || pickup::pick_copy(&key, &file);
-                match tokio::task::spawn_blocking(again).await {
-                    Ok(Ok(pick)) => large[index].1 = pick,
-                    _ => {
-                        let (job, _) = large.remove(index);
-                        give_up(session, generation, &job, FsError::Io);
-                    }
+                if let Ok(Ok(pick)) = tokio::task::spawn_blocking(again).await {
+                    large[index].1 = pick;
+                } else {
+                    let (job, _) = large.remove(index);
+                    give_up(session, generation, &job, FsError::Io);
                 }
             }
             upload::Failed::Local(index, error) => {

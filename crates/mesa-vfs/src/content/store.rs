@@ -387,7 +387,7 @@ fn scan(dir: &Path) -> io::Result<Lru<ObjectId, OnDisk>> {
         let prefix = prefix?;
         for entry in std::fs::read_dir(prefix.path())? {
             let entry = entry?;
-            let name = [prefix.file_name(), entry.file_name()].map(|n| n.into_string());
+            let name = [prefix.file_name(), entry.file_name()].map(std::ffi::OsString::into_string);
             let [Ok(head), Ok(tail)] = name else { continue };
             let mut id = [0; 32];
             if hex::decode_to_slice(format!("{head}{tail}"), &mut id).is_ok() {

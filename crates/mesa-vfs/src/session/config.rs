@@ -87,7 +87,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
             unacked_ops_max: 200_000,
             unacked_bytes_max: 512 << 20,
             in_flight_max: 4,

@@ -211,9 +211,8 @@ impl Core {
     ) -> Result<ClientSeq, Refused> {
         let decided = match self.readiness() {
             Readiness::Local => true,
-            Readiness::Shared => false,
             Readiness::Wait if self.is_full(2) => return Err(Refused::Retry),
-            Readiness::Wait => false,
+            Readiness::Shared | Readiness::Wait => false,
             Readiness::Refused(error) => return Err(Refused::Failed(error)),
         };
         let lease = if decided { self.lease.number } else { 0 };

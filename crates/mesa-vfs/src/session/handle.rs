@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +12,7 @@ use std::{
 use futures::stream::BoxStream;
 use mesa_client::SyncError;
 use mesa_proto::{convert, v1};
-use mesa_types::{ContentRef, FileId, Nanos};
+use mesa_types::{FileId, Nanos};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -25,11 +24,11 @@ use super::{
     link, nodes, open,
     queue::ContentJob,
     watch::Watch,
+    works::mark_of,
 };
 use crate::{
-    content::{CleanFile, Content, WorkFile, store, work_dir::WorkDir},
-    fs::{Backing, FsError, FsResult, Step},
-    journal::{Record, WorkMark},
+    content::{Content, WorkFile, store, work_dir::WorkDir},
+    fs::{FsError, FsResult, Step},
     transfer,
 };
 
@@ -173,13 +172,11 @@ impl Session {
                 }
             }
         };
-        match tokio::time::timeout(self.config.tuning.deadline, wait).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.note_error(format!("not synced: waited too long for {what}"));
-                Err(FsError::Io)
-            }
+        if let Ok(answer) = tokio::time::timeout(self.config.tuning.deadline, wait).await {
+            return answer;
         }
+        self.note_error(format!("not synced: waited too long for {what}"));
+        Err(FsError::Io)
     }
 
     /// Takes an operation decided under the exclusive lease: journals it, gives it its place,
@@ -367,180 +364,6 @@ impl Session {
         id
     }
 
-    /// An empty work file for a file about to be created (or an unnamed one). Pass it to
-    /// [`Session::append`] with the create. Its mtime is set to `mtime`, the node's, so that
-    /// nothing counts as changed before something is written.
-    pub fn create_work(&self, file: FileId, mtime: Nanos) -> FsResult<Arc<WorkFile>> {
-        let (id, made) = self
-            .work_dir
-            .create()
-            .map_err(|error| store::local(&error))?;
-        let backing = Arc::new(Backing { file: made });
-        let dir = Arc::clone(&self.work_dir);
-        let work = WorkFile::new(dir, id, file, ContentRef::Empty, Some(backing));
-        self.ready_work(&work, mtime, true)?;
-        Ok(work)
-    }
-
-    /// A work file for an existing file about to be opened for writing, holding the first `keep`
-    /// bytes of `content` (`u64::MAX` = all). When the node is open for reading through `clean`,
-    /// pass it: the work file then has the same [`crate::fs::Backing`], so that those readers see
-    /// the writes. Journals the mark. The work file's mtime is set to `mtime`, the node's; with
-    /// all of `content` kept, it counts as unchanged until something is written.
-    pub fn open_work(
-        self: &Arc<Self>,
-        file: FileId,
-        content: ContentRef,
-        mtime: Nanos,
-        keep: u64,
-        clean: Option<Arc<CleanFile>>,
-    ) -> Step<Arc<WorkFile>> {
-        if let Some(clean) = clean {
-            return Step::Done(self.work_of_clean(file, content, mtime, keep, &clean));
-        }
-        if keep == 0 || content.size() == 0 {
-            return Step::Done(self.work_with(file, content, mtime, keep, None));
-        }
-        match self.content.open(file, content) {
-            Step::Done(Ok(clean)) if content.size().min(keep) <= 1 << 20 => {
-                Step::Done(self.work_with(file, content, mtime, keep, Some(&clean)))
-            }
-            Step::Done(Err(error)) => Step::Done(Err(error)),
-            opened => {
-                let me = Arc::clone(self);
-                Step::Later(Box::pin(async move {
-                    let clean = match opened {
-                        Step::Done(done) => done?,
-                        Step::Later(later) => later.await?,
-                    };
-                    let copy = move || me.work_with(file, content, mtime, keep, Some(&clean));
-                    let copied = tokio::task::spawn_blocking(copy).await;
-                    copied.unwrap_or(Err(FsError::Io))
-                }))
-            }
-        }
-    }
-
-    /// Turns the file that readers have open into the work file.
-    fn work_of_clean(
-        &self,
-        file: FileId,
-        content: ContentRef,
-        mtime: Nanos,
-        keep: u64,
-        clean: &CleanFile,
-    ) -> FsResult<Arc<WorkFile>> {
-        let Some(path) = self.content.store().take(clean) else {
-            return self.work_with(file, content, mtime, keep, Some(clean));
-        };
-        let backing = Arc::clone(clean.backing());
-        let id = match self.work_dir.take_in(&path) {
-            Ok(id) => id,
-            Err(error) => {
-                // Another filesystem: readers that are open keep the old bytes.
-                tracing::debug!(%error, "cannot move a cached file");
-                let copied = self.work_with(file, content, mtime, keep, Some(clean));
-                let _ = std::fs::remove_file(path);
-                return copied;
-            }
-        };
-        if keep < content.size() {
-            rustix::fs::ftruncate(&backing.file, keep).map_err(|_| FsError::Io)?;
-        }
-        let work = WorkFile::new(Arc::clone(&self.work_dir), id, file, content, Some(backing));
-        self.ready_work(&work, mtime, keep >= content.size())?;
-        self.mark_work(&work)?;
-        Ok(work)
-    }
-
-    /// A new work file with a copy of the first `keep` bytes.
-    fn work_with(
-        &self,
-        file: FileId,
-        content: ContentRef,
-        mtime: Nanos,
-        keep: u64,
-        from: Option<&CleanFile>,
-    ) -> FsResult<Arc<WorkFile>> {
-        let (id, made) = self
-            .work_dir
-            .create()
-            .map_err(|error| store::local(&error))?;
-        let backing = Arc::new(Backing { file: made });
-        let dir = Arc::clone(&self.work_dir);
-        let work = WorkFile::new(dir, id, file, content, Some(Arc::clone(&backing)));
-        if let Some(clean) = from {
-            let copied = clean
-                .backing()
-                .file
-                .try_clone()
-                .map(File::from)
-                .and_then(|from| store::copy(&from, &backing.file, content.size().min(keep)));
-            if let Err(error) = copied {
-                work.discard();
-                return Err(store::local(&error));
-            }
-        }
-        self.ready_work(&work, mtime, keep >= content.size())?;
-        self.mark_work(&work)?;
-        Ok(work)
-    }
-
-    fn ready_work(&self, work: &Arc<WorkFile>, mtime: Nanos, unchanged: bool) -> FsResult<()> {
-        let ready = work.prepare(mtime, unchanged);
-        match ready {
-            Ok(()) => {
-                self.works.lock().insert(work.file(), Arc::downgrade(work));
-            }
-            Err(_) => work.discard(),
-        }
-        ready
-    }
-
-    /// Journals that a file is served from a work file, when [`Session::append`] did not do it (a
-    /// create that the server decided).
-    pub fn mark_work(&self, work: &Arc<WorkFile>) -> FsResult<()> {
-        let written = self.core.lock().write(&[&mark_of(work)]);
-        match written {
-            Ok(()) => {
-                self.watch.add(work);
-                Ok(())
-            }
-            Err(refused) => {
-                work.discard();
-                Err(match refused {
-                    Refused::Failed(error) => error,
-                    Refused::Retry => FsError::Io,
-                })
-            }
-        }
-    }
-
-    /// The node is gone, or is served from the cache again. The local file goes when the last
-    /// user and the last operation waiting for its bytes let go of it.
-    pub fn drop_work(&self, work: &Arc<WorkFile>) {
-        if work.is_dropped() {
-            return;
-        }
-        work.discard();
-        self.watch.remove(work);
-        {
-            let mut works = self.works.lock();
-            let mine = works
-                .get(&work.file())
-                .is_some_and(|known| known.as_ptr() == Arc::as_ptr(work));
-            if mine {
-                works.remove(&work.file());
-            }
-        }
-        let record = Record::Unwork {
-            file: work.file(),
-            work: work.id(),
-        };
-        // Without it the file is found again at the next start, and dropped then.
-        let _ = self.core.lock().write(&[&record]);
-    }
-
     /// Clean content of this repo.
     pub fn content(&self) -> &Content {
         &self.content
@@ -649,10 +472,10 @@ impl Session {
             .config
             .api
             .close_session(self.config.org.as_str(), request);
-        match tokio::time::timeout(Duration::from_secs(5), call).await {
-            Ok(Ok(())) => {}
+        let closed = tokio::time::timeout(Duration::from_secs(5), call).await;
+        if !matches!(closed, Ok(Ok(()))) {
             // The server ends it after a while.
-            _ => tracing::debug!("the session was not closed on the server"),
+            tracing::debug!("the session was not closed on the server");
         }
         open::forget(self).map_err(|error| store::local(&error))
     }
@@ -708,19 +531,6 @@ impl Session {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
-    }
-}
-
-/// The journal's note that a node is served from this file.
-pub(super) fn mark_of(work: &WorkFile) -> Record {
-    let pick = work.pick.lock();
-    Record::Work {
-        file: work.file(),
-        mark: WorkMark {
-            work: work.id(),
-            base: pick.base,
-            clean: pick.stat,
-        },
     }
 }
 

@@ -11,9 +11,9 @@ use mesa_types::FileId;
 use super::{
     Applied, ClientSeq, HeadSeq, LeaseState, MergedContent, Reload, Session,
     core::Lease,
-    handle::mark_of,
     link::{End, invalid, key_state},
     queue::{Body, Pending},
+    works::mark_of,
 };
 use crate::fs::FsError;
 
@@ -25,13 +25,13 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
             let seq = ClientSeq(ack.client_seq);
             acknowledged(session, seq, Some(ack.head_seq), &ack.merged);
         }
-        Kind::Reject(reject) => rejected(session, reject),
+        Kind::Reject(reject) => rejected(session, &reject),
         Kind::Event(event) => {
             if let Some(entry) = event.entry {
                 happened(session, &entry);
             }
         }
-        Kind::LeaseGrant(grant) => granted(session, grant),
+        Kind::LeaseGrant(grant) => granted(session, &grant),
         Kind::LeaseRecall(recall) => {
             let mut core = session.core.lock();
             if core.lease.state == LeaseState::Exclusive && core.lease.number == recall.lease {
@@ -157,7 +157,7 @@ fn content_file(op: &v1::Op) -> Option<FileId> {
     }
 }
 
-fn rejected(session: &Arc<Session>, reject: v1::Reject) {
+fn rejected(session: &Arc<Session>, reject: &v1::Reject) {
     let seq = ClientSeq(reject.client_seq);
     if reject.code == "MISSING_CHUNKS" {
         let known = session.core.lock().queue.retry_content(seq);
@@ -210,15 +210,16 @@ fn happened(session: &Arc<Session>, entry: &v1::LogEntry) {
     core.head_seq = core.head_seq.max(last);
 }
 
-fn granted(session: &Arc<Session>, grant: v1::LeaseGrant) {
+fn granted(session: &Arc<Session>, grant: &v1::LeaseGrant) {
     let state = {
         let mut core = session.core.lock();
         core.head_seq = core.head_seq.max(grant.head_seq);
         core.last_shared = session.now();
         core.lease = Lease {
-            state: match grant.exclusive {
-                true => LeaseState::Exclusive,
-                false => LeaseState::Shared,
+            state: if grant.exclusive {
+                LeaseState::Exclusive
+            } else {
+                LeaseState::Shared
             },
             number: grant.lease,
             ..Lease::NONE

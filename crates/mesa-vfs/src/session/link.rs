@@ -119,9 +119,10 @@ fn note(session: &Session, error: &SyncError, delay: Duration) -> Duration {
         (false, None) => delay,
     };
     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    session.core.lock().connection = match denied {
-        true => Connection::Refused,
-        false => Connection::Waiting(millis),
+    session.core.lock().connection = if denied {
+        Connection::Refused
+    } else {
+        Connection::Waiting(millis)
     };
     if denied {
         key_state(session, false);

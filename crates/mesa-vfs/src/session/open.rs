@@ -94,7 +94,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
             answer.head_seq
         },
     );
-    if !same && !(seeded && identity.is_none()) {
+    if !(same || seeded && identity.is_none()) {
         // Leftovers of a start that was cut off before it stored this number.
         remove_dir(&dir.journal_dir(number)).map_err(at)?;
     }

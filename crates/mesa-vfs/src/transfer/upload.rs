@@ -176,9 +176,9 @@ impl<'a> Batch<'a> {
     }
 
     async fn send(mut self) -> Result<(), Failed> {
-        match self.objects.is_empty() {
-            true => Ok(()),
-            false => self.send_now().await,
+        if self.objects.is_empty() {
+            return Ok(());
         }
+        self.send_now().await
     }
 }

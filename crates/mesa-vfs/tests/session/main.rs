@@ -172,7 +172,7 @@ async fn a_fenced_session_keeps_its_work_in_a_recovery_change() {
     server.inner.lock().faults.hold = true;
     m.create("b").await;
     let (work, _) = m.create_work("c").await;
-    m.write(&work, 0, b"hello");
+    rig::write(&work, 0, b"hello");
     let late = m.close(&work).unwrap();
     server.inner.lock().faults.hold = false;
     server.fence("ses_1", "unresponsive");

@@ -155,14 +155,6 @@ impl Mount {
         (work, seq.unwrap())
     }
 
-    pub fn write(&self, work: &WorkFile, offset: u64, bytes: &[u8]) {
-        let backing = work.backing().unwrap();
-        let mut at = 0;
-        while at < bytes.len() {
-            at += rustix::io::pwrite(&backing.file, &bytes[at..], offset + at as u64).unwrap();
-        }
-    }
-
     pub fn close(&self, work: &Arc<WorkFile>) -> Option<ClientSeq> {
         let times = NodeTimes {
             mtime: Nanos(1),
@@ -209,4 +201,13 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     hasher.update(&seed.to_le_bytes());
     hasher.finalize_xof().fill(&mut bytes);
     bytes
+}
+
+/// Writes to a work file behind the session's back, as a passthrough descriptor does.
+pub fn write(work: &WorkFile, offset: u64, bytes: &[u8]) {
+    let backing = work.backing().unwrap();
+    let mut at = 0;
+    while at < bytes.len() {
+        at += rustix::io::pwrite(&backing.file, &bytes[at..], offset + at as u64).unwrap();
+    }
 }
