@@ -285,6 +285,7 @@ impl From<mesa_server::StartError> for CliError {
                 Exit::Conflict,
                 Some("stop the server that uses it, or choose another --data-dir"),
             ),
+            mesa_server::StartError::Meta(_) => (Exit::Conflict, None),
             mesa_server::StartError::Listen { .. } => {
                 (Exit::Conflict, Some("choose another address with --listen"))
             }

@@ -11,7 +11,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use crate::{secrets::Backend, write::write_private};
 
 /// First lines of a new file.
-const HEADER: &str = "# Written by mesa. Keys: see `mesa help config` or docs/configuration.md.\n";
+const HEADER: &str = "# Written by mesa. Flags and environment variables go before it.\n";
 
 /// Why an edit failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +62,7 @@ impl ConfigEdit {
                 });
             }
         };
-        let start = if before.is_empty() { HEADER } else { &before };
-        let document = start
+        let document = before
             .parse()
             .map_err(|_| EditError::Invalid(path.to_owned()))?;
         Ok(Self {
@@ -119,9 +118,12 @@ impl ConfigEdit {
 
     /// Writes the file if anything changed; whether it did.
     pub fn save(self) -> Result<bool, EditError> {
-        let text = self.document.to_string();
+        let mut text = self.document.to_string();
         if text == self.before {
             return Ok(false);
+        }
+        if self.before.is_empty() {
+            text.insert_str(0, HEADER);
         }
         write_private(&self.path, text.as_bytes(), 0o600).map_err(|source| EditError::Io {
             action: "write",
@@ -164,6 +166,7 @@ mod tests {
         edit.add_org(&org).unwrap();
         assert!(edit.save().unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# Written by mesa."), "{text}");
         assert!(text.contains("[organizations.my-org]"), "{text}");
         assert!(text.contains("backend = \"plaintext-file\""), "{text}");
         assert!(!text.contains("[organizations]\n"), "{text}");

@@ -51,8 +51,29 @@ pub fn orgs(context: &Context, loaded: &Loaded, plan: &Plan, limit: Duration) ->
     let first_run = asked_on_first_run(context, settings)?;
     let mut fresh: Vec<(OrgSlug, Secret)> = settings.new_orgs.clone();
     fresh.extend(first_run);
-    let secrets = register(context, loaded, &fresh)?;
     let end = Instant::now() + limit;
+    // A key the server refuses is not kept: it would make every later mount fail.
+    let mut good = Vec::new();
+    let mut identities = Vec::new();
+    let mut refused = None;
+    for (slug, secret) in &fresh {
+        let answer = whoami(context, settings, secret, plan, end)
+            .and_then(|me| own_org(&me, Some(slug)).map(|_| me))
+            .map_err(|e| e.context(format!("org '{slug}' cannot be mounted")));
+        match answer {
+            Err(error) if error.exit == Exit::NotAuthenticated => {
+                refused.get_or_insert(error);
+            }
+            answer => {
+                good.push((slug.clone(), secret.clone()));
+                identities.push((slug.clone(), answer));
+            }
+        }
+    }
+    let secrets = register(context, loaded, &good)?;
+    if let Some(error) = refused {
+        return Err(error);
+    }
     let mut known = Known {
         orgs: Vec::new(),
         global_token: None,
@@ -85,9 +106,13 @@ pub fn orgs(context: &Context, loaded: &Loaded, plan: &Plan, limit: Duration) ->
         let Some(secret) = given.or_else(|| keys.org.clone()).or(single) else {
             return Err(credentials::missing(slug));
         };
-        let me = whoami(context, settings, &secret, plan, end)
-            .map_err(|e| e.context(format!("org '{slug}' cannot be mounted")))?;
-        own_org(&me, Some(slug))?;
+        let asked = identities.iter().position(|(org, _)| org == slug);
+        let me = match asked {
+            Some(place) => identities.swap_remove(place).1?,
+            None => whoami(context, settings, &secret, plan, end)
+                .and_then(|me| own_org(&me, Some(slug)).map(|_| me))
+                .map_err(|e| e.context(format!("org '{slug}' cannot be mounted")))?,
+        };
         known
             .orgs
             .push(org_plan(settings, slug, &me, &secret, &keys));
