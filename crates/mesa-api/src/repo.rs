@@ -88,6 +88,10 @@ pub struct RepoUpdate {
 }
 
 /// Keeps an explicit null apart from an absent key.
+#[allow(
+    clippy::option_option,
+    reason = "absent, null and a value are three things here"
+)]
 fn present<'de, D>(deserializer: D) -> Result<Option<Option<serde_json::Value>>, D::Error>
 where
     D: Deserializer<'de>,

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod caller;
 pub mod cursor;
 pub mod extract;
+pub mod idempotency;
 pub mod peer;
 pub mod rate;
 pub mod request_id;
@@ -91,4 +92,71 @@ fn enveloped(response: Response, id: &RequestId) -> Response {
     );
     let body = serde_json::to_vec(&error.envelope(id.as_str())).unwrap_or_default();
     Response::from_parts(parts, body.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::{Router, body::Body, middleware, routing::get};
+    use http_body_util::BodyExt;
+    use mesa_meta::MemoryStore;
+    use mesa_repo::{Catalog, ServerKey};
+    use mesa_types::{random::SeededRandom, time::SystemClock};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn app() -> App {
+        let meta = Arc::new(MemoryStore::new());
+        let objects = Arc::new(mesa_store::MemoryStore::new());
+        let packs = mesa_store::PackStore::new(
+            objects,
+            meta.clone(),
+            mesa_store::PackStoreConfig::default(),
+        );
+        let catalog = Catalog::new(
+            meta,
+            Arc::new(SystemClock),
+            Arc::new(SeededRandom::new(1)),
+            ServerKey::from_bytes([1; 32]),
+        );
+        let heads = mesa_head::Heads::new(catalog, packs, mesa_head::HeadsConfig::default());
+        let limits = crate::options::Limits::default();
+        App::new(
+            limits,
+            heads,
+            Box::new(Vec::new),
+            tokio_util::sync::CancellationToken::new(),
+        )
+    }
+
+    async fn broken() -> &'static str {
+        assert!(std::hint::black_box(false), "secret detail");
+        "never"
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_like_any_other_failure() {
+        let app = app();
+        let router = Router::new()
+            .route("/broken", get(broken))
+            .layer(middleware::from_fn_with_state(app.clone(), around));
+        let request = Request::get("/broken").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let id = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["code"], "INTERNAL_ERROR");
+        assert_eq!(
+            (&body["trace_id"], &body["error"]["trace_id"]),
+            (&id.clone().into(), &id.into())
+        );
+        assert!(!body.to_string().contains("secret"));
+        assert_eq!(app.metrics().panics.get(), 1);
+    }
 }

@@ -24,7 +24,7 @@ use tower::ServiceExt;
 use crate::{edge::Peer, state::App};
 
 /// A client must send a request's head, and end a TLS handshake, within this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 connections are pinged at this interval and dropped when no answer comes.
 const PING_INTERVAL: Duration = Duration::from_secs(20);

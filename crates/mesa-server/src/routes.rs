@@ -12,6 +12,8 @@ pub mod repo_tags;
 pub mod repos;
 pub mod whoami;
 
+use std::sync::Arc;
+
 use axum::{
     Router, middleware,
     routing::{delete, get, patch, post},
@@ -26,7 +28,11 @@ pub fn router(app: App) -> Router {
     let repo = get(repos::get).patch(repos::update).delete(repos::delete);
     let bookmarks = get(bookmarks::list).post(not_offered);
     let bookmark = get(bookmarks::get).patch(not_offered).delete(not_offered);
-    let sync = sync::service(app.heads().clone(), app.auth().clone());
+    let sync = sync::service(
+        app.heads().clone(),
+        app.auth().clone(),
+        Arc::clone(app.metrics()),
+    );
     Router::new()
         .route_service("/mesa.sync.v1.Sync/{call}", sync)
         .route("/healthz", get(health::live))
@@ -59,6 +65,10 @@ pub fn router(app: App) -> Router {
         )
         .merge(later::router())
         .fallback(no_route)
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            edge::idempotency::once,
+        ))
         .layer(middleware::from_fn_with_state(app.clone(), edge::around))
         .with_state(app)
 }

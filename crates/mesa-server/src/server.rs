@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     ServerOptions,
     data_dir::{DataDir, DataDirError},
+    edge::idempotency,
     listener::{self, tls},
     routes,
     state::App,
@@ -112,6 +113,7 @@ impl Server {
             .clone()
             .unwrap_or_else(|| format!("{scheme}://{addr}"));
         let connections = TaskTracker::new();
+        tokio::spawn(housekeeping(app.clone(), stop.clone()));
         let accepting = tokio::spawn(listener::serve(
             listener,
             tls,
@@ -132,6 +134,21 @@ impl Server {
             admin_key_path: data.admin_key(),
             app,
         })
+    }
+}
+
+/// Forgets answers kept for repeated requests, once an hour.
+async fn housekeeping(app: App, stop: CancellationToken) {
+    const ROWS_MAX: usize = 10_000;
+    let mut hours = tokio::time::interval(Duration::from_hours(1));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hours.tick() => {}
+        }
+        if let Err(error) = idempotency::purge(&app, ROWS_MAX).await {
+            tracing::warn!("old answers were not deleted: {}", error.message());
+        }
     }
 }
 
@@ -213,24 +230,30 @@ impl RunningServer {
         &self.public_url
     }
 
+    async fn flush(&self) {
+        match tokio::time::timeout(self.grace, self.app.heads().flush_all()).await {
+            Ok(0) => {}
+            Ok(heads) => tracing::warn!(heads, "not sealed; their logs hold everything"),
+            Err(_) => tracing::warn!("sealing took too long; the logs hold everything"),
+        }
+    }
+
     /// Stops accepting, lets requests and sessions end within the grace period, and closes the
     /// stores. Bounded: what does not end in time is cut off, which loses nothing acknowledged.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.stop.cancel();
-        let _ended = self.accepting.await;
+        let _ended = (&mut self.accepting).await;
         self.connections.close();
+        // Ends the streams of mounts, which would not end by themselves.
+        self.flush().await;
         if tokio::time::timeout(self.grace, self.connections.wait())
             .await
             .is_err()
         {
             tracing::warn!(open = self.connections.len(), "connections cut off");
         }
-        let unsealed = tokio::time::timeout(self.grace, self.app.heads().flush_all()).await;
-        match unsealed {
-            Ok(0) => {}
-            Ok(heads) => tracing::warn!(heads, "not sealed; their logs hold everything"),
-            Err(_) => tracing::warn!("sealing took too long; the logs hold everything"),
-        }
+        // What requests that were under way brought back.
+        self.flush().await;
         if let Err(error) = self.app.catalog().meta().close().await {
             tracing::warn!("closing the metadata store: {error}");
         }

@@ -130,7 +130,7 @@ impl Snapshot {
     }
 
     /// All hard-linked nodes; read before listings whose [`DirRef::links`] is not 0.
-    pub async fn links(&self) -> Result<HashMap<FileId, NodeRecord>, SnapshotError> {
+    pub async fn links(&self) -> Result<Links, SnapshotError> {
         let Some(table) = self.root.as_ref().and_then(|root| root.links) else {
             return Ok(HashMap::new());
         };
@@ -184,11 +184,12 @@ impl Snapshot {
     }
 }
 
+/// Hard-linked nodes by file id.
+pub type Links = HashMap<FileId, NodeRecord>;
+
 /// The record an entry stands for.
-pub fn record_of<'a>(
-    entry: &'a Entry,
-    links: &'a HashMap<FileId, NodeRecord>,
-) -> Result<&'a NodeRecord, SnapshotError> {
+#[allow(clippy::implicit_hasher, reason = "one hasher is used")]
+pub fn record_of<'a>(entry: &'a Entry, links: &'a Links) -> Result<&'a NodeRecord, SnapshotError> {
     match &entry.target {
         EntryTarget::Node(record) => Ok(record),
         EntryTarget::Link { id, .. } => links

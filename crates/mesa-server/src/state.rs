@@ -22,7 +22,7 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     limits: Limits,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
     catalog: Catalog,
     heads: Heads,
@@ -45,7 +45,7 @@ impl App {
         let catalog = heads.catalog().clone();
         Self(Arc::new(Inner {
             limits,
-            metrics: Metrics::default(),
+            metrics: Arc::default(),
             stop,
             auth: Authenticator::new(catalog.clone()),
             catalog,
@@ -62,7 +62,7 @@ impl App {
     }
 
     /// The server's counters.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
     }
 

@@ -4,7 +4,7 @@ mod attach;
 mod auth;
 mod status;
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use mesa_head::Heads;
@@ -18,13 +18,19 @@ use mesa_proto::{
 use mesa_repo::Authenticator;
 use tonic::{Request, Response, Status, Streaming};
 
-use self::{auth::Auth, status::to_status};
+use self::{attach::Counting, auth::Auth, status::to_status};
+use crate::metrics::Metrics;
 
 /// The service to mount on the listener.
-pub fn service(heads: Heads, authenticator: Authenticator) -> SyncServer<MountService> {
+pub fn service(
+    heads: Heads,
+    authenticator: Authenticator,
+    metrics: Arc<Metrics>,
+) -> SyncServer<MountService> {
     SyncServer::new(MountService {
         auth: Auth::new(heads.catalog().clone(), authenticator),
         heads,
+        metrics,
     })
     .max_decoding_message_size(MESSAGE_BYTES_MAX)
     .max_encoding_message_size(MESSAGE_BYTES_MAX)
@@ -35,6 +41,7 @@ pub fn service(heads: Heads, authenticator: Authenticator) -> SyncServer<MountSe
 pub struct MountService {
     heads: Heads,
     auth: Auth,
+    metrics: Arc<Metrics>,
 }
 
 /// A streamed answer.
@@ -76,7 +83,14 @@ impl Sync for MountService {
         request: Request<Streaming<v1::ClientMessage>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
         let caller = self.auth.caller(&request).await?;
-        let stream = attach::attach(&self.heads, &self.auth, caller, request.into_inner()).await?;
+        let stream = attach::attach(
+            &self.heads,
+            &self.auth,
+            caller,
+            Counting::new(Arc::clone(&self.metrics)),
+            request.into_inner(),
+        )
+        .await?;
         Ok(Response::new(Box::pin(stream)))
     }
 

@@ -1,6 +1,9 @@
 //! Reading requests: path, query and body, with refusals in our own words.
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+};
 use bytes::Bytes;
 use http::{header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -8,7 +11,7 @@ use mesa_api::{ErrorCode, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 use mesa_repo::PageRequest;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{error::ApiError, state::App};
+use crate::{error::ApiError, options::Limits, state::App};
 
 /// The path's parameters, percent-decoded.
 #[derive(Debug, Clone)]
@@ -65,28 +68,7 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
                 "the body must be sent with content-type: application/json",
             ));
         }
-        let limits = app.limits();
-        let reading = Limited::new(request.into_body(), limits.json_body_bytes_max).collect();
-        let raw = match tokio::time::timeout(limits.body_timeout, reading).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(e)) if e.is::<LengthLimitError>() => {
-                let max = limits.json_body_bytes_max;
-                return Err(ApiError::new(
-                    ErrorCode::PayloadTooLarge,
-                    format!("the body is larger than {max} bytes"),
-                )
-                .detail("max_bytes", max));
-            }
-            Ok(Err(e)) => {
-                return Err(ApiError::bad_request("the body broke off").caused_by(e));
-            }
-            Err(_elapsed) => {
-                return Err(ApiError::new(
-                    ErrorCode::RequestTimeout,
-                    "the body did not arrive in time",
-                ));
-            }
-        };
+        let raw = read_body(request.into_body(), app.limits()).await?;
         // A list would be read as an object's values in order.
         if raw.trim_ascii_start().first() != Some(&b'{') {
             return Err(ApiError::bad_request("the body must be a JSON object"));
@@ -94,6 +76,25 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
         let value = serde_json::from_slice(&raw)
             .map_err(|e| ApiError::bad_request(format!("the body is wrong: {e}")))?;
         Ok(Self { value, raw })
+    }
+}
+
+/// A whole body within the limits of size and time.
+pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
+    let max = limits.json_body_bytes_max;
+    let reading = Limited::new(body, max).collect();
+    match tokio::time::timeout(limits.body_timeout, reading).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(ApiError::new(
+            ErrorCode::PayloadTooLarge,
+            format!("the body is larger than {max} bytes"),
+        )
+        .detail("max_bytes", max)),
+        Ok(Err(e)) => Err(ApiError::bad_request("the body broke off").caused_by(e)),
+        Err(_elapsed) => Err(ApiError::new(
+            ErrorCode::RequestTimeout,
+            "the body did not arrive in time",
+        )),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 
 /// The filters of the list.
 #[derive(Debug, Deserialize)]
-pub struct Query {
+pub struct Filter {
     query: Option<String>,
     status: Option<mesa_api::KeyStatus>,
     scope: Option<mesa_api::Scope>,
@@ -48,25 +48,25 @@ pub async fn list(
     State(app): State<App>,
     caller: Caller,
     UrlPath(org): UrlPath<String>,
-    UrlQuery(query): UrlQuery<Query>,
+    UrlQuery(wanted): UrlQuery<Filter>,
     Paging(page): Paging,
 ) -> Result<Json<ApiKeyList>, ApiError> {
     caller.org(&org, Scope::Admin)?;
-    let repo = match query.repo_id.as_deref() {
+    let repo = match wanted.repo_id.as_deref() {
         None | Some("") => None,
         Some(text) => Some(text.parse().map_err(|_| {
             ApiError::bad_request("repo_id is not a repo id").narrowed("INVALID_REPO_IDS")
         })?),
     };
     let filter = KeyFilter {
-        query: query.query.filter(|q| !q.is_empty()),
-        status: match query.status.unwrap_or_default() {
+        query: wanted.query.filter(|q| !q.is_empty()),
+        status: match wanted.status.unwrap_or_default() {
             mesa_api::KeyStatus::Active => Some(KeyStatus::Active),
             mesa_api::KeyStatus::Revoked => Some(KeyStatus::Revoked),
             mesa_api::KeyStatus::Expired => Some(KeyStatus::Expired),
             mesa_api::KeyStatus::All => None,
         },
-        scope: query.scope.map(scope_of),
+        scope: wanted.scope.map(scope_of),
         repo,
     };
     let page = app

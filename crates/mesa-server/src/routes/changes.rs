@@ -37,17 +37,16 @@ pub async fn list(
     Paging(page): Paging,
 ) -> Result<Json<ChangeList>, ApiError> {
     let repo = caller.repo(&app, (&org, &repo), Scope::Read).await?;
-    let start = match page.cursor.as_deref() {
-        Some(cursor) => walk::Walk::resume(cursor)?,
-        None => {
-            let named = query.bookmark.as_deref().filter(|name| !name.is_empty());
-            let named = named.unwrap_or(repo.default_bookmark.as_str());
-            let tip = app
-                .catalog()
-                .resolve_change(&repo.org, &repo.id, named)
-                .await?;
-            walk::Walk::from(tip)
-        }
+    let start = if let Some(cursor) = page.cursor.as_deref() {
+        walk::Walk::resume(cursor)?
+    } else {
+        let named = query.bookmark.as_deref().filter(|name| !name.is_empty());
+        let named = named.unwrap_or(repo.default_bookmark.as_str());
+        let tip = app
+            .catalog()
+            .resolve_change(&repo.org, &repo.id, named)
+            .await?;
+        walk::Walk::from(tip)
     };
     let limit = page.limit.unwrap_or(mesa_api::PAGE_LIMIT_DEFAULT);
     let (found, next) = start.take(app.catalog(), &repo, limit).await?;
@@ -108,13 +107,12 @@ pub async fn get(
 
 /// A change on the wire.
 async fn shown(app: &App, change: &mesa_repo::Change) -> Result<Change, ApiError> {
-    let oid = match change.commit {
-        Some(oid) => Some(oid),
-        // Made by its first operation and not sealed yet.
-        None => {
-            let sealed = app.heads().seal(&change.org, &change.repo, &change.id);
-            sealed.await?.commit
-        }
+    // A change made by its first operation has no commit before it is sealed.
+    let oid = if change.commit.is_some() {
+        change.commit
+    } else {
+        let sealed = app.heads().seal(&change.org, &change.repo, &change.id);
+        sealed.await?.commit
     };
     let commit = match oid {
         Some(oid) => {

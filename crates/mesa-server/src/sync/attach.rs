@@ -1,6 +1,6 @@
 //! A session's two-way stream.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use mesa_head::{Access, Attached, AttachedSender, HeadError, HeadErrorKind, Heads};
@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc};
 use tonic::{Status, Streaming};
 
 use super::{auth::Auth, status::to_status};
+use crate::metrics::Metrics;
 
 /// How long the first message may take.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -22,6 +23,7 @@ pub(super) async fn attach(
     heads: &Heads,
     auth: &Auth,
     caller: Principal,
+    counting: Counting,
     mut inbound: Streaming<v1::ClientMessage>,
 ) -> Result<impl Stream<Item = Result<v1::ServerMessage, Status>> + Send + use<>, Status> {
     // Before the stream begins, so that no revocation falls in between.
@@ -42,33 +44,73 @@ pub(super) async fn attach(
         head: attached.sender(),
         events,
         end,
+        metrics: Arc::clone(&counting.metrics),
     };
     tokio::spawn(receiver.run(inbound));
-    Ok(outbound(attached, ended))
+    Ok(outbound(attached, ended, counting))
 }
 
 /// The server's messages until the head, the client or the credential ends them.
 fn outbound(
     attached: Attached,
     ended: mpsc::Receiver<Last>,
+    counting: Counting,
 ) -> impl Stream<Item = Result<v1::ServerMessage, Status>> + Send {
-    futures::stream::unfold(Some((attached, ended)), |open| async move {
-        let (mut attached, mut ended) = open?;
+    futures::stream::unfold(Some((attached, ended, counting)), |open| async move {
+        let (mut attached, mut ended, mut counting) = open?;
         tokio::select! {
             biased;
             message = attached.next() => match message? {
-                Ok(message) => Some((Ok(message), Some((attached, ended)))),
+                Ok(message) => {
+                    counting.sent(&message);
+                    Some((Ok(message), Some((attached, ended, counting))))
+                }
                 Err(error) => Some((Err(to_status(error)), None)),
             },
             last = ended.recv() => match last? {
                 Last::Notice(notice) => {
                     let kind = Some(Kind::KeyNotice(notice));
-                    Some((Ok(v1::ServerMessage { kind }), Some((attached, ended))))
+                    Some((Ok(v1::ServerMessage { kind }), Some((attached, ended, counting))))
                 }
                 Last::Error(error) => Some((Err(to_status(error)), None)),
             },
         }
     })
+}
+
+/// Counts what a stream does, and the stream itself while it lasts.
+pub(super) struct Counting {
+    metrics: Arc<Metrics>,
+    /// Operations acknowledged so far.
+    acked: u64,
+}
+
+impl Counting {
+    /// For a stream that begins now.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.sessions_open.add(1);
+        Self { metrics, acked: 0 }
+    }
+
+    fn sent(&mut self, message: &v1::ServerMessage) {
+        match &message.kind {
+            Some(Kind::HelloAck(hello)) => self.acked = hello.acked_client_seq,
+            Some(Kind::Ack(ack)) => {
+                self.metrics
+                    .ops_acked
+                    .add(ack.client_seq.saturating_sub(self.acked));
+                self.acked = self.acked.max(ack.client_seq);
+            }
+            Some(Kind::Reject(_)) => self.metrics.ops_rejected.add(1),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.metrics.sessions_open.add(-1);
+    }
 }
 
 /// What the receiving side says on the sending one.
@@ -85,6 +127,7 @@ struct Receiver {
     head: AttachedSender,
     events: broadcast::Receiver<CatalogEvent>,
     end: mpsc::Sender<Last>,
+    metrics: Arc<Metrics>,
 }
 
 impl Receiver {
@@ -147,6 +190,9 @@ impl Receiver {
                 "CREDENTIAL_EXPIRED",
                 "the credential has expired",
             ));
+        }
+        if matches!(message.kind, Some(client_message::Kind::Append(_))) {
+            self.metrics.appends.add(1);
         }
         self.head.send(access, message).await
     }

@@ -63,6 +63,46 @@ async fn shutdown_lets_the_port_go_and_ends_idle_connections() {
 }
 
 #[tokio::test]
+async fn shutdown_ends_the_streams_of_mounts_and_loses_nothing() {
+    use crate::mount::{Mount, What};
+    let server = TestServer::start().await;
+    server.repo("demo").await;
+    let mut mount = Mount::open(&server, &server.admin, "demo").await;
+    let root = mount.root();
+    mount.create(root, b"a", What::File(b"1", 0o644)).await;
+    let page = server.send(server.http.get(server.url("/metrics"))).await;
+    let page = String::from_utf8(page.body).unwrap();
+    for line in [
+        "mesa_sessions_open 1",
+        "mesa_appends_total 1",
+        "mesa_ops_acked_total 1",
+    ] {
+        assert!(page.lines().any(|l| l == line), "{line} not in\n{page}");
+    }
+    let stop = server.running.shutdown();
+    let (ended, ()) = tokio::time::timeout(Duration::from_secs(9), async {
+        tokio::join!(mount.end(), stop)
+    })
+    .await
+    .unwrap();
+    // However it ends, it ends; the client connects again to whoever serves next.
+    let _status = ended;
+    let running = mesa_server::Server::start(crate::harness::options(server.dir.path()))
+        .await
+        .unwrap();
+    let url = format!("http://{}/v1/acme/demo/content?path=a", running.addr());
+    let answer = server
+        .http
+        .get(url)
+        .bearer_auth(&server.admin)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    running.shutdown().await;
+}
+
+#[tokio::test]
 async fn wrong_certificates_are_named() {
     provider();
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,11 @@
 //! The REST contract over a real socket: every route, every refusal.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "bodies are written at the call"
+)]
+
 mod api_keys;
 mod auth;
 mod bookmarks;
@@ -7,6 +13,7 @@ mod changes;
 mod content;
 mod edge;
 mod harness;
+mod idempotency;
 mod listener;
 mod mount;
 mod orgs;

@@ -43,7 +43,7 @@ async fn the_second_start_changes_nothing() {
     second.shutdown().await;
 }
 
-async fn catalog(data: &Path) -> Catalog {
+fn catalog(data: &Path) -> Catalog {
     std::fs::create_dir_all(data).unwrap();
     let key = ServerKey::load_or_create(&data.join("server.key"), &SystemRandom).unwrap();
     let meta = SqliteStore::open(data, &SqliteOptions::default()).unwrap();
@@ -63,7 +63,7 @@ async fn a_first_start_cut_off_at_any_step_leaves_one_working_key() {
         let data = dir.path().join("data");
         let mut lost = None;
         if steps > 0 {
-            let catalog = catalog(&data).await;
+            let catalog = catalog(&data);
             let made = bootstrap::first_start(&catalog, &"acme".parse().unwrap(), None).await;
             let secret = made.unwrap().unwrap().admin.secret;
             if steps > 1 {

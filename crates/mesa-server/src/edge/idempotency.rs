@@ -1,0 +1,230 @@
+//! `Idempotency-Key`: a write sent again with the same key gets the first one's answer.
+//!
+//! A row per (org, key id, idempotency key) is written before the request runs and completed after
+//! it. Its answer is encrypted under a key derived from the request's own credential, since the
+//! answer may hold a secret (a new API key) that a copy of the database must not give away.
+//! Refusals are not kept: the request had no effect, so sending it again runs it again.
+
+mod row;
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use mesa_api::ErrorCode;
+use mesa_meta::{Batch, Committed, Key, KeyBuf, Table, Version};
+use mesa_types::Nanos;
+
+use self::row::{Answer, Row, State as Progress};
+use super::{Caller, GRPC_PREFIX, caller::bearer};
+use crate::{error::ApiError, state::App};
+
+const HEADER: &str = "idempotency-key";
+/// Tells that an answer is an earlier request's.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const KEY_LEN_MAX: usize = 255;
+/// How long an answer is kept.
+const KEPT: Nanos = Nanos(24 * 3600 * 1_000_000_000);
+/// A request that has not ended after this long died with its server.
+const RUNNING: Nanos = Nanos(60 * 1_000_000_000);
+/// Larger answers are not kept.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// The layer: requests without the header, and reads, pass.
+pub async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let grpc = request.uri().path().starts_with(GRPC_PREFIX);
+    if reads || grpc || !request.headers().contains_key(HEADER) {
+        return next.run(request).await;
+    }
+    run_once(app, request, next)
+        .await
+        .unwrap_or_else(ApiError::into_response)
+}
+
+async fn run_once(app: App, request: Request, next: Next) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let caller = Caller::from_request_parts(&mut parts, &app).await?;
+    let name = parts.headers.get(HEADER).and_then(|v| v.to_str().ok());
+    let name = name
+        .filter(|name| (1..=KEY_LEN_MAX).contains(&name.len()))
+        .ok_or_else(|| {
+            ApiError::bad_request("Idempotency-Key must be 1 to 255 printable characters")
+        })?;
+    let secret = row::sealing_key(bearer(&parts));
+    let place = Place {
+        app,
+        key: KeyBuf::new(caller.principal.org.as_str())
+            .text(caller.principal.key.as_str())
+            .text(name)
+            .into(),
+    };
+    let body = super::extract::read_body(body, place.app.limits()).await?;
+    let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
+    let digest = row::digest(parts.method.as_str(), target, &body);
+    let version = match place.begin(&digest).await? {
+        Begun::New(version) => version,
+        Begun::Done(answer) => return replay(&answer.open(&secret, &place.key.0)?),
+    };
+    // Runs to its end even if the client goes away, so that the answer is there when it asks
+    // again.
+    let request = Request::from_parts(parts, Body::from(body));
+    let running = tokio::spawn(async move {
+        let response = next.run(request).await;
+        place.end(response, version, digest, &secret).await
+    });
+    running.await.unwrap_or_else(|e| Err(ApiError::internal(e)))
+}
+
+fn replay(answer: &Answer) -> Result<Response, ApiError> {
+    let status = StatusCode::from_u16(answer.status).map_err(ApiError::internal)?;
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (REPLAYED, HeaderValue::from_static("true")),
+    ];
+    Ok((status, headers, answer.body.clone()).into_response())
+}
+
+/// The row of one idempotency key.
+struct Place {
+    app: App,
+    key: Key,
+}
+
+enum Begun {
+    /// This request is the first; the version is that of its row.
+    New(Version),
+    /// An earlier one was answered.
+    Done(row::Sealed),
+}
+
+impl Place {
+    async fn begin(&self, digest: &str) -> Result<Begun, ApiError> {
+        let now = self.app.catalog().now();
+        let meta = self.app.catalog().meta();
+        let stored = meta
+            .get(Table::Idempotency, &self.key)
+            .await
+            .map_err(meta_error)?;
+        let mut batch = Batch::new();
+        match &stored {
+            None => batch.absent(Table::Idempotency, self.key.clone()),
+            Some(stored) => {
+                let row = Row::decode(&stored.value)?;
+                let age = now.0.saturating_sub(row.at);
+                if age < KEPT.0 && row.digest != digest {
+                    return Err(ApiError::new(
+                        ErrorCode::IdempotencyMismatch,
+                        "this Idempotency-Key was used with another request",
+                    ));
+                }
+                match row.state {
+                    Progress::Done(sealed) if age < KEPT.0 => return Ok(Begun::Done(sealed)),
+                    Progress::Running if age < RUNNING.0 => {
+                        return Err(ApiError::new(
+                            ErrorCode::LockConflict,
+                            "the request with this Idempotency-Key is still running",
+                        )
+                        .retry_after(1));
+                    }
+                    _ => batch.is(Table::Idempotency, self.key.clone(), stored.version),
+                }
+            }
+        };
+        let row = Row {
+            at: now.0,
+            digest: digest.to_owned(),
+            state: Progress::Running,
+        };
+        batch.put(Table::Idempotency, self.key.clone(), row.encode()?);
+        match meta.commit(batch).await.map_err(meta_error)? {
+            Committed::Yes(version) => Ok(Begun::New(version)),
+            Committed::Conflict(_) => Err(ApiError::new(
+                ErrorCode::LockConflict,
+                "another request with this Idempotency-Key has just begun",
+            )
+            .retry_after(1)),
+        }
+    }
+
+    /// Keeps the answer of a request that had an effect, forgets one that had none.
+    async fn end(
+        &self,
+        response: Response,
+        version: Version,
+        digest: String,
+        secret: &row::SealingKey,
+    ) -> Result<Response, ApiError> {
+        let mut batch = Batch::new();
+        batch.is(Table::Idempotency, self.key.clone(), version);
+        let (parts, body) = response.into_parts();
+        if !parts.status.is_success() {
+            batch.delete(Table::Idempotency, self.key.clone());
+            self.commit(batch).await;
+            return Ok(Response::from_parts(parts, body));
+        }
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(ApiError::internal)?.to_bytes();
+        let answer = Answer {
+            status: parts.status.as_u16(),
+            body: body.clone(),
+        };
+        let random = &**self.app.catalog().random();
+        let row = Row {
+            at: self.app.catalog().now().0,
+            digest,
+            state: Progress::Done(answer.seal(secret, &self.key.0, random)?),
+        };
+        batch.put(Table::Idempotency, self.key.clone(), row.encode()?);
+        self.commit(batch).await;
+        Ok(Response::from_parts(parts, body.into()))
+    }
+
+    /// The request is done either way; without its row a repeat within a minute is refused and a
+    /// later one runs again.
+    async fn commit(&self, batch: Batch) {
+        match self.app.catalog().meta().commit(batch).await {
+            Ok(Committed::Yes(_)) => {}
+            Ok(Committed::Conflict(_)) => tracing::warn!("an idempotency row was taken over"),
+            Err(error) => tracing::warn!("an idempotency row was not completed: {error}"),
+        }
+    }
+}
+
+fn meta_error(error: mesa_meta::MetaError) -> ApiError {
+    mesa_repo::Error::from(error).into()
+}
+
+/// Deletes rows that are no longer used; answers how many. Looks at `max` rows at most.
+pub async fn purge(app: &App, max: usize) -> Result<usize, ApiError> {
+    let meta = app.catalog().meta();
+    let all = mesa_meta::Range {
+        start: Key(bytes::Bytes::new()),
+        end: None,
+    };
+    let now = app.catalog().now();
+    let mut deleted = 0;
+    for entry in meta
+        .scan(Table::Idempotency, &all, max, false)
+        .await
+        .map_err(meta_error)?
+    {
+        let old = Row::decode(&entry.row.value).map_or(true, |row| now.0 - row.at >= KEPT.0);
+        if old {
+            let mut batch = Batch::new();
+            batch
+                .is(Table::Idempotency, entry.key.clone(), entry.row.version)
+                .delete(Table::Idempotency, entry.key);
+            let done = meta.commit(batch).await.map_err(meta_error)?;
+            deleted += usize::from(matches!(done, Committed::Yes(_)));
+        }
+    }
+    Ok(deleted)
+}
