@@ -15,7 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use mesa_meta::{Batch, MetaStore, Table};
-use mesa_object::{Object, OrgKey};
+use mesa_object::{Domain, Object, OrgKey};
 use mesa_types::{
     ObjectId, OrgId,
     random::{Random, SystemRandom},
@@ -222,6 +222,18 @@ impl OrgPacks {
             found.push(rows.is_some());
         }
         Ok(found)
+    }
+
+    /// What and how long objects are, in the order of `ids`; `None` for those the org does not
+    /// have. Reads the index only.
+    pub async fn describe(
+        &self,
+        ids: &[ObjectId],
+    ) -> Result<Vec<Option<(Domain, u32)>>, StoreError> {
+        let rows = self.index(ids).await?.into_iter();
+        Ok(rows
+            .map(|row| row.map(|row| (row.at.domain, row.at.len)))
+            .collect())
     }
 
     /// Index rows of objects, in the order of `ids`.

@@ -96,6 +96,13 @@ async fn objects_come_back_from_memory_and_from_packs() {
             assert_eq!(read.as_ref(), expected);
         }
         assert_eq!(packs.has(&[ids[0], absent]).await.unwrap(), [true, false]);
+        let described = packs.describe(&[ids[2], absent, ids[50]]).await.unwrap();
+        let expected = [
+            Some((Domain::Chunk, 1999)),
+            None,
+            Some((Domain::Directory, 500)),
+        ];
+        assert_eq!(described, expected);
         let error = packs.get(absent).await.unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::NotFound);
     }

@@ -1,6 +1,6 @@
 //! Objects from clients.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use mesa_object::{Domain, Object, manifest::Manifest};
@@ -138,26 +138,46 @@ impl Upload {
         Ok(())
     }
 
-    /// Everything a manifest names has to be here before it can be named itself.
+    /// Everything a manifest names has to be here, as long as it says, before it can be named
+    /// itself.
     async fn check_manifests(&self, objects: &[Object]) -> Result<()> {
-        let along: HashSet<_> = objects.iter().map(|object| object.id).collect();
-        let mut wanted = HashSet::new();
+        let mut along = HashMap::new();
+        let mut decoded = Vec::with_capacity(objects.len());
         for object in objects {
             let manifest = Manifest::decode(&object.bytes)
                 .map_err(|error| HeadError::invalid("not a manifest").with_source(error))?;
-            let named = manifest.entries.into_iter().map(|(id, _)| id);
-            wanted.extend(named.filter(|id| !along.contains(id)));
+            along.insert(object.id, (manifest.level, manifest.size()));
+            decoded.push(manifest);
         }
-        let wanted: Vec<_> = wanted.into_iter().collect();
-        let has = self.packs.has(&wanted).await?;
-        if has.into_iter().all(|has| has) {
-            Ok(())
-        } else {
-            Err(HeadError::new(
-                HeadErrorKind::Conflict,
-                "MISSING_CHUNKS",
-                "a manifest names content that was not uploaded",
-            ))
+        let mut wanted = Vec::new();
+        for manifest in &decoded {
+            for (id, len) in &manifest.entries {
+                match along.get(id) {
+                    Some(child) if (child.0 + 1, child.1) == (manifest.level, *len) => {}
+                    Some(_) => return Err(HeadError::invalid("manifests do not fit together")),
+                    None => wanted.push((*id, manifest.level, *len)),
+                }
+            }
         }
+        let ids: Vec<_> = wanted.iter().map(|(id, ..)| *id).collect();
+        for (found, (_, level, len)) in self.packs.describe(&ids).await?.iter().zip(wanted) {
+            let fits = match found {
+                None => {
+                    return Err(HeadError::new(
+                        HeadErrorKind::Conflict,
+                        "MISSING_CHUNKS",
+                        "a manifest names content that was not uploaded",
+                    ));
+                }
+                Some((Domain::Chunk, bytes)) => level == 0 && u64::from(*bytes) == len,
+                // Its own size is compared when a reader gets to it.
+                Some((Domain::Manifest, _)) => level > 0,
+                Some(_) => false,
+            };
+            if !fits {
+                return Err(HeadError::invalid("a manifest does not fit what it names"));
+            }
+        }
+        Ok(())
     }
 }
