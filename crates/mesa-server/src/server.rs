@@ -83,6 +83,15 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<RunningServer, StartError> {
         let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+        // Before anything is made: a first start that nobody sees would hide the admin key.
+        let listen_error = |source| StartError::Listen {
+            addr: options.listen,
+            source,
+        };
+        let listener = TcpListener::bind(options.listen)
+            .await
+            .map_err(listen_error)?;
+        let addr = listener.local_addr().map_err(listen_error)?;
         let data = DataDir::open(&options.data_dir)?;
         let server_key = ServerKey::load_or_create(&data.server_key(), &SystemRandom)?;
         let (meta, objects) = open_stores(&data).await?;
@@ -93,14 +102,6 @@ impl Server {
         let samples = storage::samples(meta, packs.clone());
         let heads = Heads::new(catalog, packs, HeadsConfig::default());
         let app = App::new(options.limits, heads, samples, stop.clone());
-        let listen_error = |source| StartError::Listen {
-            addr: options.listen,
-            source,
-        };
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(listen_error)?;
-        let addr = listener.local_addr().map_err(listen_error)?;
         if tls.is_none() && !addr.ip().is_loopback() {
             tracing::warn!(
                 "listening on {addr} without TLS: keys and files travel in the clear; \

@@ -179,4 +179,24 @@ mod tests {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
     }
+    #[test]
+    fn no_query_panics() {
+        use mesa_types::random::{Random, SeededRandom};
+        const ALPHABET: &[u8] = b"%%%=&&+/.a0f-_pathdepth?\x00\xff~[]";
+        let random = SeededRandom::new(7);
+        for _ in 0..20_000 {
+            let mut bytes = [0; 24];
+            random.fill(&mut bytes);
+            let picked = bytes.map(|b| ALPHABET[usize::from(b) % ALPHABET.len()]);
+            let text = String::from_utf8_lossy(&picked);
+            for prefix in ["", "path=", "depth=", "change_id=", "metadata%5B"] {
+                if let Ok(query) = Query::parse(&format!("{prefix}{text}")) {
+                    assert!(query.depth.is_none_or(|depth| depth <= DEPTH_MAX));
+                    let clean = |part: &EntryName| EntryName::check(part.as_bytes()).is_ok();
+                    assert!(query.path.parts().iter().all(clean));
+                }
+            }
+            let _ = crate::edge::cursor::decode(&text);
+        }
+    }
 }

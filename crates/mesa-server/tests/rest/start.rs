@@ -94,3 +94,17 @@ async fn another_server_key_is_refused() {
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("server key"), "{source}");
 }
+
+#[tokio::test]
+async fn an_address_in_use_leaves_the_first_start_undone() {
+    provider();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut wanted = options(dir.path());
+    wanted.listen = taken.local_addr().unwrap();
+    let error = Server::start(wanted).await.unwrap_err();
+    assert!(matches!(error, StartError::Listen { .. }), "{error:?}");
+    let server = Server::start(options(dir.path())).await.unwrap();
+    assert!(server.new_admin_key().is_some());
+    server.shutdown().await;
+}
