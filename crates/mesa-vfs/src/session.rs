@@ -36,6 +36,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use mesa_types::{FileId, Nanos};
 
+pub(crate) use open::timed_out;
+
 pub use config::{QuietProbe, SessionConfig, SessionTarget, Tuning};
 pub use handle::Session;
 pub use sink::{MergedContent, Picked, Reload, TreeSink};

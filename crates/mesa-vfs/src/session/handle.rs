@@ -233,6 +233,7 @@ impl Session {
             times,
             force: false,
             started: false,
+            size: stat.size,
         };
         let now = self.now();
         let seq = self.core.lock().append_content(job, actor, now)?;
@@ -444,7 +445,7 @@ impl Session {
             acked: core.queue.acked(),
             head_seq: HeadSeq(core.head_seq),
             lag_ops: core.queue.len() as u64,
-            lag_bytes: core.queue.bytes(),
+            lag_bytes: core.queue.lag_bytes(),
             lag_ms: u64::try_from(age).unwrap_or(0),
             last_error: core.last_error.clone(),
             recovering: recoveries.running.clone(),

@@ -108,6 +108,7 @@ pub(super) fn acknowledged(
     if let Some(sink) = &sink {
         sink.on_acked(last, HeadSeq(head_seq), &merged);
     }
+    session.wake_content();
     session.bump();
 }
 

@@ -215,7 +215,7 @@ pub(super) async fn open_head(
     }
 }
 
-pub(super) fn timed_out() -> SyncError {
+pub(crate) fn timed_out() -> SyncError {
     SyncError {
         kind: mesa_client::SyncErrorKind::TimedOut,
         code: String::new(),
@@ -328,6 +328,7 @@ fn pending(op: OpRecord, work: Option<Arc<WorkFile>>, now: mesa_types::Nanos) ->
                 times,
                 force: false,
                 started: false,
+                size: 0,
             }),
             None => Body::Ready(op.op),
         },

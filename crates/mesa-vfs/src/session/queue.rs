@@ -13,6 +13,13 @@ use tokio::sync::oneshot;
 use super::{Applied, ClientSeq, NodeTimes};
 use crate::{content::WorkFile, fs::FsResult};
 
+/// Appends on their way beyond which small ones wait.
+const FEW_FLIGHTS: usize = 2;
+/// Operations that make an Append not small.
+const COMPANY: usize = 64;
+/// Bytes of unacknowledged operations beyond which no more contents are read.
+const READ_BYTES_MAX: u64 = 32 << 20;
+
 /// What is to be sent for a place in the order.
 pub(crate) enum Body {
     /// The operation.
@@ -34,6 +41,8 @@ pub(crate) struct ContentJob {
     pub force: bool,
     /// Somebody works on it.
     pub started: bool,
+    /// Size of the work file when it was queued.
+    pub size: u64,
 }
 
 /// One operation with its place.
@@ -116,6 +125,18 @@ impl Queue {
         self.bytes
     }
 
+    /// The same with the contents that are still to be read.
+    pub fn lag_bytes(&self) -> u64 {
+        let unread = self.unread.iter().map(|seq| {
+            let item = self.items.get((seq - self.acked - 1) as usize);
+            match item.map(|item| &item.body) {
+                Some(Body::Content(job)) => job.size,
+                _ => 0,
+            }
+        });
+        self.bytes + unread.sum::<u64>()
+    }
+
     /// When the oldest operation was queued.
     pub fn oldest(&self) -> Option<Nanos> {
         self.items.front().map(|p| p.since)
@@ -157,6 +178,14 @@ impl Queue {
     /// Content operations nobody works on; each is marked as started. At most one per work file,
     /// so that later ones see the outcome of earlier ones.
     pub fn start_content(&mut self, max: usize) -> Vec<(ClientSeq, ContentJob)> {
+        // Contents that are read wait in memory. What is first in the order is never held back.
+        let first = self
+            .unread
+            .first()
+            .is_some_and(|&seq| seq == self.acked + 1);
+        if self.bytes >= READ_BYTES_MAX && !first {
+            return Vec::new();
+        }
         let mut busy = HashSet::new();
         let mut started = Vec::new();
         for &seq in &self.unread {
@@ -217,7 +246,10 @@ impl Queue {
             op.actor = actor_index(&mut actors, &item.actor);
             ops.push(op);
         }
-        if ops.is_empty() {
+        // A few operations wait for company while others are on their way: every Append costs the
+        // server a commit.
+        let alone = lease != 0 && ops.len() < COMPANY && ops.len() < max;
+        if ops.is_empty() || (alone && self.flights.len() >= FEW_FLIGHTS) {
             return None;
         }
         let first_client_seq = self.sent + 1;
@@ -284,6 +316,7 @@ impl Queue {
                 times: *times,
                 force: true,
                 started: false,
+                size: 0,
             };
             item.body = Body::Content(job);
             self.unread.insert(seq.0);

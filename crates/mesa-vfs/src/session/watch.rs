@@ -16,6 +16,8 @@ use crate::content::{WorkFile, WorkId};
 
 /// Looks after the last descriptor for writing was closed, in milliseconds.
 const LOOKS_MS: [i64; 2] = [2_000, 10_000];
+/// Work files kept although they are quiet.
+const KEPT: usize = 10_000;
 /// How often the list is gone through.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -137,6 +139,10 @@ fn look(session: &Session) {
     let Some(quiet) = &session.config.quiet else {
         return;
     };
+    // Local bytes are better than a download: files are only let go when there are many.
+    if session.works.lock().len() <= KEPT {
+        return;
+    }
     for (work, last) in due {
         let done = last && is_on_server(session, &work);
         if done

@@ -12,12 +12,18 @@ use mesa_proto::v1;
 use mesa_types::ObjectId;
 
 use super::pickup::Pick;
-use crate::{fs::FsError, session::Session};
+use crate::{
+    fs::FsError,
+    session::{Session, timed_out},
+};
 
 /// Ids in one HasChunks when the server names no limit.
 const IDS_MAX: usize = 1024;
 /// Bytes in one upload when the server names no limit.
 const BYTES_MAX: u64 = 16 << 20;
+
+/// An upload may take this many deadlines: a slow link needs time for many bytes.
+const SLOW: u32 = 10;
 
 /// A content to bring.
 pub(super) struct Source<'a> {
@@ -117,7 +123,10 @@ async fn missing(session: &Arc<Session>, ids: &[ObjectId]) -> Result<Vec<ObjectI
                 .collect(),
         };
         let config = session.config();
-        let present = config.api.has_chunks(config.org.as_str(), request).await?;
+        let call = config.api.has_chunks(config.org.as_str(), request);
+        let present = tokio::time::timeout(config.tuning.deadline, call)
+            .await
+            .unwrap_or_else(|_| Err(timed_out()))?;
         let there = |index: usize| present.get(index).copied().unwrap_or(false);
         let absent = part.iter().enumerate().filter(|(index, _)| !there(*index));
         lacking.extend(absent.map(|(_, id)| *id));
@@ -171,7 +180,10 @@ impl<'a> Batch<'a> {
         let config = self.session.config();
         let id = self.session.info().session.clone();
         let org = config.org.as_str();
-        config.api.upload(org, &id, self.manifests, objects).await?;
+        let call = config.api.upload(org, &id, self.manifests, objects);
+        tokio::time::timeout(config.tuning.deadline * SLOW, call)
+            .await
+            .unwrap_or_else(|_| Err(timed_out()))?;
         Ok(())
     }
 
