@@ -10,6 +10,7 @@
 
 pub(crate) mod actor;
 mod append;
+mod attach;
 pub(crate) mod command;
 mod content;
 pub(crate) mod fanout;
@@ -63,6 +64,8 @@ pub(crate) struct State {
     pub seal_after: Nanos,
     /// When the last session left, or the head was last used.
     pub idle_since: Nanos,
+    /// No new streams: the head is about to leave memory.
+    pub stopping: bool,
     /// Numbers streams.
     pub streams: u64,
 }

@@ -175,6 +175,21 @@ impl Heads {
         done.into_iter().filter(|sealed| !sealed).count()
     }
 
+    /// Ends everything open in a repo that was deleted.
+    pub async fn drop_repo(&self, repo: &RepoId) {
+        let live: Vec<_> = self.inner.live.lock().values().cloned().collect();
+        for head in live.iter().filter_map(|slot| slot.get()) {
+            if head.repo == *repo {
+                let (reply, done) = tokio::sync::oneshot::channel();
+                if head.commands.send(Command::Stop(reply)).await.is_ok() {
+                    // An error means that it is gone already.
+                    let _ = done.await;
+                }
+            }
+        }
+        self.inner.sessions.lock().retain(|_, (_, of)| of != repo);
+    }
+
     /// The head of a session the caller may use.
     async fn session(&self, caller: &Principal, session: &str) -> Result<(HeadId, SessionId)> {
         caller.require(Scope::Read)?;

@@ -354,3 +354,88 @@ fn hint(path: &Bytes) -> Result<Bytes, Malformed> {
     }
     Ok(path.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever decodes as a message is either refused or obeys the rules.
+        #[test]
+        fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(op) = v1::Op::decode(&bytes[..]) {
+                let _ = Op::from_wire(&op);
+            }
+        }
+
+        #[test]
+        fn creations_are_judged(
+            parent: u64, id: u64, kind in 0_u32..9, mode: u32,
+            name in prop::collection::vec(any::<u8>(), 0..300),
+            target in prop::collection::vec(any::<u8>(), 0..8),
+            inline in prop::collection::vec(any::<u8>(), 0..8),
+            size: u64, manifest: bool,
+        ) {
+            let create = v1::Create {
+                parent, id, kind, mode, name: name.into(), target: target.into(),
+                inline: inline.into(),
+                content: Some(v1::ContentRef { size, id: Bytes::from_static(&[1; 32]), manifest }),
+                ..v1::Create::default()
+            };
+            let op = v1::Op { kind: Some(Kind::Create(create)), ..v1::Op::default() };
+            if let Ok(Op { kind: OpKind::Create(create), .. }) = Op::from_wire(&op) {
+                prop_assert!(create.mode <= 0o7777);
+                prop_assert!(create.place.id.0 != 0 && create.place.id.0 >> 62 == 0);
+                prop_assert_eq!(create.kind == NodeKind::Symlink, !create.target.is_empty());
+                prop_assert!(create.inline.is_empty()
+                    || create.inline.len() as u64 == create.content.size());
+            }
+        }
+    }
+
+    #[test]
+    fn extents_ascend_within_the_content() {
+        let set = |extents: &[(u64, u64)]| {
+            let extents = extents.iter();
+            let set = v1::SetContent {
+                id: 5,
+                content: Some(v1::ContentRef {
+                    size: 10,
+                    id: Bytes::from_static(&[1; 32]),
+                    manifest: false,
+                }),
+                extents: extents
+                    .map(|&(offset, length)| v1::Extent { offset, length })
+                    .collect(),
+                ..v1::SetContent::default()
+            };
+            Op::from_wire(&v1::Op {
+                kind: Some(Kind::SetContent(set)),
+                ..v1::Op::default()
+            })
+        };
+        assert!(set(&[]).is_ok() && set(&[(0, 3), (3, 7)]).is_ok());
+        for bad in [
+            &[(0, 0)][..],
+            &[(5, 6)],
+            &[(3, 2), (4, 1)],
+            &[(4, 1), (0, 1)],
+            &[(u64::MAX, 2)],
+        ] {
+            assert!(set(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hints_are_paths() {
+        for good in ["", "a", "a/b"] {
+            assert!(hint(&Bytes::from_static(good.as_bytes())).is_ok());
+        }
+        for bad in ["/", "/a", "a/", "a//b", "a/../b", "."] {
+            assert!(hint(&Bytes::from_static(bad.as_bytes())).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What operations cost, in calls of the stores.
 
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
+
 use std::sync::Arc;
 
 use mesa_client::SyncApi;

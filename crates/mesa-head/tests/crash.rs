@@ -1,6 +1,8 @@
 //! The server dies between any two durable steps: what was acknowledged is there afterwards, and
 //! what is there is a prefix of what was sent.
 
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
+
 use std::{
     ops::Range as Span,
     sync::{
@@ -279,7 +281,7 @@ async fn crash_at(steps: i64, after: bool) -> bool {
         .collect();
     let possible = &states[progress.acked..=progress.sent];
     assert!(
-        possible.iter().any(|state| *state == found),
+        possible.contains(&found),
         "step {steps} after {after}: {found:?} is none of {possible:?}"
     );
     if progress.acked >= 5 {

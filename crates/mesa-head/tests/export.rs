@@ -1,5 +1,7 @@
 //! The history as a git repository, checked by git itself.
 
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
+
 use std::{path::Path, process::Command};
 
 use mesa_client::SyncApi;

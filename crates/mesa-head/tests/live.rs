@@ -1,5 +1,7 @@
 //! Heads through the mount protocol, without sockets.
 
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
+
 use mesa_client::SyncErrorKind;
 use mesa_proto::v1::{self, client_message, op, server_message::Kind};
 use mesa_repo::{Principal, Scope};

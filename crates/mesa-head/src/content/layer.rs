@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    fn set(base: &[u8], new: &[u8], extents: &[Range<u64>], resized: bool) -> SetContent {
+    fn set(base: &[u8], new: &[u8], extent: Range<u64>, resized: bool) -> SetContent {
         let content = |bytes: &[u8]| match bytes.len() as u64 {
             0 => ContentRef::Empty,
             size => ContentRef::Chunk {
@@ -80,7 +80,7 @@ mod tests {
             base: content(base),
             content: content(new),
             inline: bytes::Bytes::copy_from_slice(new),
-            extents: extents.to_vec(),
+            extents: vec![extent],
             resized,
             mtime: Nanos(0),
         }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn disjoint_ranges_both_survive() {
-        let set = set(b"aaaabbbb", b"aaaabbXX", &[6..8], false);
+        let set = set(b"aaaabbbb", b"aaaabbXX", 6..8, false);
         let out = layer(&set, Some(b"aaaabbbb"), b"YYaabbbb", b"aaaabbXX");
         assert_eq!(out.bytes, b"YYaabbXX");
         assert!(!out.overwrote);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn overlapping_ranges_are_told() {
-        let set = set(b"aaaa", b"aXXa", &[1..3], false);
+        let set = set(b"aaaa", b"aXXa", 1..3, false);
         let out = layer(&set, Some(b"aaaa"), b"aaYa", b"aXXa");
         assert_eq!(out.bytes, b"aXXa");
         assert!(out.overwrote);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn two_appends_overlap_and_the_longer_is_not_cut() {
-        let set = set(b"aa", b"aaX", &[2..3], true);
+        let set = set(b"aa", b"aaX", 2..3, true);
         let out = layer(&set, Some(b"aa"), b"aaYYY", b"aaX");
         assert_eq!(out.bytes, b"aaXYY");
         assert!(out.overwrote);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn truncation_wins() {
-        let set = set(b"aaaa", b"aX", &[1..2], true);
+        let set = set(b"aaaa", b"aX", 1..2, true);
         let out = layer(&set, Some(b"aaaa"), b"aaaaYY", b"aX");
         assert_eq!(out.bytes, b"aX");
         assert!(out.overwrote);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn writing_beyond_a_truncated_content_fills_with_zeros() {
-        let set = set(b"aaaa", b"aaaX", &[3..4], false);
+        let set = set(b"aaaa", b"aaaX", 3..4, false);
         let out = layer(&set, Some(b"aaaa"), b"a", b"aaaX");
         assert_eq!(out.bytes, b"a\0\0X");
     }

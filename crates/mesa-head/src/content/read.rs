@@ -56,13 +56,13 @@ pub async fn size_fits(packs: &OrgPacks, content: &ContentRef) -> Result<bool> {
     Ok(plan.supply(*id, &bytes).is_ok())
 }
 
-/// Which of `ids` neither `unsealed` nor the packs have.
+/// Which of `ids` are not in packs, of those that `here` does not let through.
 pub async fn missing(
     packs: &OrgPacks,
-    unsealed: impl Fn(&ObjectId) -> bool,
+    here: impl Fn(&ObjectId) -> bool,
     ids: impl IntoIterator<Item = ObjectId>,
 ) -> Result<Vec<ObjectId>> {
-    let unique: HashSet<ObjectId> = ids.into_iter().filter(|id| !unsealed(id)).collect();
+    let unique: HashSet<ObjectId> = ids.into_iter().filter(|id| !here(id)).collect();
     let ids: Vec<_> = unique.into_iter().collect();
     if ids.is_empty() {
         return Ok(ids);

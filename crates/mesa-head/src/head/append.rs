@@ -376,7 +376,9 @@ impl Turn<'_> {
 
     /// Looks for the content that does not travel along.
     async fn missing_content(&self, fresh: &Fresh, ops: &[Op]) -> Result<Content> {
-        // Content that travels in one operation of the append may be named by a later one.
+        // Content that travels in one operation of the append may be named by a later one. Content
+        // that earlier appends brought may not: a seal that runs now may leave it out as
+        // superseded, and the log row that has its bytes is not read again after that.
         let brought: HashSet<_> = ops
             .iter()
             .filter_map(Op::content)
@@ -390,7 +392,7 @@ impl Turn<'_> {
         };
         let missing = content::missing(
             &self.head.packs,
-            |id| brought.contains(id) || self.state.unsealed.get(id).is_some(),
+            |id| brought.contains(id),
             ops.iter().filter_map(wanted),
         )
         .await?;

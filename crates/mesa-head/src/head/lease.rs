@@ -101,8 +101,16 @@ impl Turn<'_> {
         }
     }
 
-    /// A session lost its stream: it decides nothing in shared mode; an exclusive lease stays.
+    /// A session lost its stream: it decides nothing in shared mode; an exclusive lease stays,
+    /// and if it was recalled there is time to come back.
     pub fn lease_detached(&mut self, id: &SessionId) {
+        let deadline = Nanos(self.now.0 + self.head.config.lease_ttl.0);
+        if let Some(held) = self.state.lease.exclusive.as_mut()
+            && held.session == *id
+            && let Some(recalled) = held.recalled.as_mut()
+        {
+            *recalled = (*recalled).max(deadline);
+        }
         self.state.lease.waiting.remove(id);
         if self.state.lease.shared.remove(id) {
             self.upgrade_last();

@@ -89,6 +89,7 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
         sealing: None,
         seal_after: Nanos(0),
         idle_since: now,
+        stopping: false,
         streams: 0,
     };
     let head = Head {

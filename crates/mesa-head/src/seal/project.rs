@@ -18,6 +18,8 @@ use crate::{content, error::Result, rows};
 const PIECE: u64 = 4 << 20;
 /// Names whose content is judged may be at most this large to be seen by git.
 const CHECKED_MAX: u64 = 1 << 20;
+/// Bytes hashed between two chances for other tasks.
+const YIELD_BYTES: u64 = 1 << 20;
 /// Git map rows read at a time.
 const MAP_PAGE: usize = 512;
 
@@ -61,8 +63,15 @@ impl<'a> Projector<'a> {
             .filter(|id| !self.unsealed.contains_key(id))
             .collect();
         let known = self.mapped(&stored).await?;
+        let mut since_yield = 0;
         for (record, name) in wanted {
             let content = record.attr.content;
+            since_yield += content.size() + 4096;
+            if since_yield > YIELD_BYTES {
+                // Hashing keeps a thread of the runtime busy: let others have it now and then.
+                since_yield = 0;
+                tokio::task::yield_now().await;
+            }
             match record.attr.kind {
                 NodeKind::Symlink => {
                     let oid = blob_or_pointer(&record.target, &content);

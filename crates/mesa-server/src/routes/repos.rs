@@ -185,5 +185,6 @@ pub async fn delete(
     app.catalog()
         .delete_repo(&repo.org, &repo.id, &caller.actor)
         .await?;
+    app.heads().drop_repo(&repo.id).await;
     Ok(Json(Success::YES))
 }
