@@ -440,6 +440,7 @@ impl Tree {
         for node in self.nodes.values_mut() {
             let (id, known) = (node.id, node.lookups > 0);
             node.as_of = 0;
+            node.stale = true;
             if let Some(dir) = node.dir_mut() {
                 dir.tree = None;
                 if dir.loaded == Loaded::Yes {

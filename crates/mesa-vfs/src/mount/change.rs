@@ -281,6 +281,7 @@ impl Repo {
                 kind: NodeKind::File,
                 mode: (mode & 0o7777) as u16,
                 conflicted: false,
+                stale: false,
                 orphan: true,
                 uid,
                 gid,

@@ -173,11 +173,10 @@ impl Files {
         let idle = state.opens == 0;
         if idle {
             state.backing = None;
+            state.clean = None;
+            state.served = false;
         }
         let work = state.work.clone();
-        if idle {
-            state.clean = None;
-        }
         let open = self.handles.remove(&handle)?;
         if open.write
             && let Some(work) = &work

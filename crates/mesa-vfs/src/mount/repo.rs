@@ -51,6 +51,8 @@ pub struct State {
     /// This client decides alone.
     pub sole: bool,
     asides: u64,
+    /// All metadata is about to be read again: changes wait for it.
+    pub reloading: Option<Shared<Later<FsResult<()>>>>,
     /// What every operation fails with since the session ended.
     pub fenced: Option<FsError>,
 }
@@ -135,6 +137,7 @@ impl Repo {
                 atimes: HashMap::new(),
                 sole: false,
                 asides: 0,
+                reloading: None,
                 fenced: None,
             }),
         }
@@ -251,6 +254,9 @@ impl Repo {
         actor: &Actor,
         plan: &impl Fn(&Self, &mut State) -> Try<Plan<T>>,
     ) -> Attempt<T> {
+        if let Some(wait) = self.with(|state| state.reloading.clone()) {
+            return Attempt::Wait(Box::pin(wait));
+        }
         let mode = match self.session.mode() {
             Mode::Local => None,
             Mode::Shared => Some(()),
@@ -260,10 +266,26 @@ impl Repo {
                     Ok(Plan::Answer(answer)) => Attempt::Done(Ok(answer)),
                     Err(Stop::Error(error)) => Attempt::Done(Err(error)),
                     Err(Stop::Load(dir)) => Attempt::Load(dir),
-                    Ok(Plan::Op(_)) | Err(Stop::Again) => Attempt::Wait(wait),
+                    Ok(Plan::Op(change)) => {
+                        self.failed(change.new_work());
+                        Attempt::Wait(wait)
+                    }
+                    Err(Stop::Again) => Attempt::Wait(wait),
                 };
             }
-            Mode::Refused(error) => return Attempt::Done(Err(error)),
+            Mode::Refused(refused) => {
+                // A more telling reason comes first.
+                return match self.with(|state| plan(self, state)) {
+                    Ok(Plan::Answer(answer)) => Attempt::Done(Ok(answer)),
+                    Err(Stop::Error(error)) => Attempt::Done(Err(error)),
+                    Err(Stop::Load(dir)) => Attempt::Load(dir),
+                    Ok(Plan::Op(change)) => {
+                        self.failed(change.new_work());
+                        Attempt::Done(Err(refused))
+                    }
+                    Err(Stop::Again) => Attempt::Done(Err(refused)),
+                };
+            }
         };
         if mode.is_some() {
             return match self.with(|state| self.prepare(actor, state, plan)) {
@@ -333,6 +355,9 @@ impl Repo {
     ) -> Try<Plan<T>> {
         if let Some(error) = state.fenced {
             return Err(error.into());
+        }
+        if state.reloading.is_some() {
+            return Err(Stop::Again);
         }
         let plan = plan(self, state)?;
         if let Plan::Op(change) = &plan

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use mesa_proto::{
     convert::content_from_wire,
     v1::{self, op::Kind},
@@ -11,8 +12,10 @@ use mesa_types::{FileId, Nanos};
 
 use super::repo::{Repo, State};
 use crate::{
-    fs::{FsError, NodeId},
-    session::{Actor, ClientSeq, HeadSeq, LeaseState, MergedContent, Picked, Reload, TreeSink},
+    fs::{FsError, FsResult, NodeId},
+    session::{
+        Actor, ClientSeq, HeadSeq, Later, LeaseState, MergedContent, Picked, Reload, TreeSink,
+    },
     tree::{Origin, node_from_wire},
 };
 
@@ -92,7 +95,9 @@ impl TreeSink for Sink {
         let unnamed = self.0.with(|state| {
             match state.tree.get(file) {
                 Some(node) if node.nlink > 0 => {}
-                _ => return state.files.works(file),
+                Some(_) => return state.files.works(file),
+                // Where it is now is not known here; its bytes are kept.
+                None => return Vec::new(),
             }
             if let Err(stop) = self.0.append_content(state, file, &Actor::default()) {
                 tracing::debug!(?stop, ?file, "content not yet queued");
@@ -124,25 +129,33 @@ impl TreeSink for Sink {
 
     fn on_reload(&self, reload: &Reload, head_seq: HeadSeq) {
         tracing::info!(?reload, "reading all metadata again");
-        let info = self.0.info();
-        let stale = self.0.with(|state| {
-            if matches!(reload, Reload::Replaced { .. }) {
+        if matches!(reload, Reload::Replaced { .. }) {
+            self.0.with(|state| {
                 state.fenced = None;
                 // Places of the old session mean nothing any more.
                 for (_, file) in std::mem::take(&mut state.content_ops) {
                     state.tree.end_pending(file, 0, None);
                 }
-            }
-            let stale = state.tree.mark_stale();
-            if let Ok(root) = node_from_wire(info.root.clone())
-                && root.attr.id == state.tree.root()
-            {
-                state.tree.refresh(root, head_seq.0);
-            }
-            stale
-        });
+            });
+            forget_all(&self.0, head_seq);
+            return;
+        }
+        // What was decided here and is not in the head yet would be missing in what is read now:
+        // changes wait until everything is there.
+        let (finished, reloading) = tokio::sync::oneshot::channel::<FsResult<()>>();
+        let reloading: Later<FsResult<()>> =
+            Box::pin(async move { reloading.await.unwrap_or(Err(FsError::Io)) });
+        self.0
+            .with(|state| state.reloading = Some(reloading.shared()));
         let repo = Arc::clone(&self.0);
-        self.0.env.config.runtime.spawn(repo.reread(stale));
+        self.0.env.config.runtime.spawn(async move {
+            let last = repo.session.last_seq();
+            let acked = repo.session.wait_acked(last).await;
+            let head_seq = repo.session.head_seq();
+            forget_all(&repo, head_seq);
+            // Without a receiver nobody waited.
+            let _ = finished.send(acked);
+        });
     }
 
     fn on_fenced(&self, error: FsError, message: &str) {
@@ -153,6 +166,25 @@ impl TreeSink for Sink {
     fn on_key(&self, good: bool) {
         tracing::info!(good, "credential");
     }
+}
+
+/// Nothing in memory answers any more before it was read again; what the kernel may have cached is
+/// read at once.
+fn forget_all(repo: &Arc<Repo>, head_seq: HeadSeq) {
+    let info = repo.info();
+    let stale = repo.with(|state| {
+        state.reloading = None;
+        let stale = state.tree.mark_stale();
+        if let Ok(root) = node_from_wire(info.root.clone())
+            && root.attr.id == state.tree.root()
+            && info.head_seq >= head_seq
+        {
+            state.tree.refresh(root, head_seq.0);
+        }
+        stale
+    });
+    let again = Arc::clone(repo);
+    repo.env.config.runtime.spawn(again.reread(stale));
 }
 
 fn apply_remote(state: &mut State, op: &v1::Op, seq: u64, merged: Option<&v1::Merged>) {

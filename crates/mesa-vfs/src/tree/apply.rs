@@ -191,6 +191,7 @@ impl Tree {
                     kind,
                     mode: (create.mode & 0o7777) as u16,
                     conflicted: false,
+                    stale: false,
                     orphan: false,
                     uid: owner_from_wire(create.uid),
                     gid: owner_from_wire(create.gid),

@@ -31,6 +31,7 @@ impl ListedNode {
             kind: attr.kind,
             mode: attr.mode,
             conflicted: self.conflicted,
+            stale: false,
             orphan: false,
             uid: attr.uid,
             gid: attr.gid,

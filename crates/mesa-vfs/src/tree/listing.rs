@@ -155,7 +155,8 @@ impl Tree {
         let id = listed.attr.id;
         let newer_here = self.touched_after(id, head_seq);
         if let Some(node) = self.get_mut(id) {
-            let keep = sole || node.as_of >= head_seq || node.pending() > 0 || newer_here;
+            let newest = sole || node.as_of >= head_seq;
+            let keep = (newest && !node.stale) || node.pending() > 0 || newer_here;
             node.add_link(parent, name.clone());
             if !keep {
                 self.refresh(listed, head_seq);
@@ -185,6 +186,7 @@ impl Tree {
         node.conflicted = listed.conflicted;
         node.content = new.content;
         node.as_of = head_seq;
+        node.stale = false;
         if let Some(dir) = node.dir_mut() {
             if dir.loaded != Loaded::Yes {
                 dir.tree = listed.tree;

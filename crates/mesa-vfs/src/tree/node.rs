@@ -38,6 +38,8 @@ pub struct Node {
     pub mode: u16,
     /// Reads with conflict markers.
     pub conflicted: bool,
+    /// Must be read again: a listing is newer whatever it says.
+    pub stale: bool,
     /// Not in any directory (unlinked while open, or `O_TMPFILE`).
     pub orphan: bool,
     /// Owning user.
