@@ -1,6 +1,8 @@
 use mesa_proto::v1;
 use mesa_types::{ContentRef, FileId, Nanos, ObjectId};
 
+use proptest::prelude::*;
+
 use super::{Journal, OpRecord, Record, WorkMark, segment};
 use crate::{
     content::{WorkId, WorkStat},
@@ -184,4 +186,27 @@ fn acknowledged_segments_go_and_marks_stay() {
     assert_eq!(found.ops, vec![op(3, "c")]);
     assert_eq!(found.works.len(), 1);
     assert_eq!(found.works[&FileId(42)].work, WorkId(2));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Record::decode(&bytes);
+        // With a fitting header, so that the payload is looked at too.
+        let length = (bytes.len() as u32).to_le_bytes();
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&length), &bytes).to_le_bytes();
+        let framed = [&length[..], &crc, &bytes].concat();
+        let _ = Record::decode(&framed);
+        let tmp = tempfile::tempdir().unwrap();
+        std::fs::write(segment::path(tmp.path(), 1), [b"MSJ1", &framed[..]].concat()).unwrap();
+        prop_assert!(Journal::open(tmp.path()).is_ok());
+    }
+
+    #[test]
+    fn a_flipped_bit_is_noticed(at in 0usize..60, bit in 0u8..8) {
+        let mut bytes = Vec::new();
+        op(1, "name").encode(&mut bytes);
+        bytes[at] ^= 1 << bit;
+        prop_assert_eq!(Record::decode(&bytes), None);
+    }
 }
