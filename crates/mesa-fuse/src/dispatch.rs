@@ -15,9 +15,6 @@ use std::{pin::Pin, sync::Arc};
 use mesa_vfs::fs::{Caller, NodeId, Step};
 use rustix::io::Errno;
 
-pub(crate) use body::Body;
-
-use self::args::Args;
 use crate::{
     errno::errno,
     session::{Session, interrupt},
@@ -26,6 +23,8 @@ use crate::{
         request::{BatchForgetIn, ForgetIn, ForgetOne, InHeader, InterruptIn},
     },
 };
+pub(crate) use args::Args;
+pub(crate) use body::Body;
 
 /// An answer that is not there yet.
 pub(crate) type Future = Pin<Box<dyn std::future::Future<Output = Result<Body, Errno>> + Send>>;
@@ -98,7 +97,7 @@ impl Call<'_> {
 }
 
 /// Carries out one request. Never blocks.
-pub(crate) fn dispatch(session: &Arc<Session>, header: &InHeader, body: &[u8]) -> Answer {
+pub(crate) fn dispatch(session: &Arc<Session>, header: &InHeader, args: Args<'_>) -> Answer {
     let opcode = Opcode::from_number(header.opcode);
     session.counters.request(opcode);
     let Some(opcode) = opcode else {
@@ -107,11 +106,7 @@ pub(crate) fn dispatch(session: &Arc<Session>, header: &InHeader, body: &[u8]) -
     let call = Call { session, header };
     // Extensions (not asked for, but announced in the header) follow the arguments.
     let extensions = usize::from(header.total_extlen) * 8;
-    let args = Args::new(
-        body.get(..body.len().saturating_sub(extensions))
-            .unwrap_or(body),
-    );
-    route(&call, opcode, args).unwrap_or_else(Answer::from)
+    route(&call, opcode, args.without_last(extensions)).unwrap_or_else(Answer::from)
 }
 
 /// `Err` is a malformed request.

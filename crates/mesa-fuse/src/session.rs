@@ -16,8 +16,9 @@ use tokio::{
 
 pub use handle::MountHandle;
 pub use negotiate::Mode;
-pub(crate) use negotiate::Negotiated;
+pub(crate) use negotiate::{MAX_WRITE, Negotiated};
 pub(crate) use pending::{Pending, interrupt};
+pub(crate) use reader::{answer, prefer_this_thread, wait_for};
 pub use saved::{Parts, SavedState};
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
     mount::{self, MountError, MountOptions},
     notify,
     passthrough::Registry,
+    uring,
+    wire::{self, flags::init},
 };
 
 /// What dispatch threads, waiting operations and the notifier share.
@@ -100,12 +103,16 @@ pub fn resume(
     notices: UnboundedReceiver<Notice>,
 ) -> Result<MountHandle, MountError> {
     let device = Device::from_fd(parts.device);
+    if parts.state.0.has(init::OVER_IO_URING) {
+        // Requests in the former process's rings are not delivered again.
+        return Err(MountError::FeatureMissing("taking over an io_uring mount"));
+    }
     let session = Session::new(device, fs, parts.state.0, options.runtime.clone());
     session.open_files.record_in(&options.state_dir, true);
     // Before any reader starts: a request read by this process must not be sent twice.
     session
         .device
-        .notify(crate::wire::notify::RESEND, [&[], &[]])
+        .notify(wire::notify::RESEND, [&[], &[]])
         .map_err(MountError::Connection)?;
     start(&session, &options, notices)?;
     Ok(MountHandle::new(session, options.mount_point))
@@ -119,6 +126,9 @@ fn start(
     notify::start(session, notices).map_err(MountError::Thread)?;
     for number in 0..options.readers.max(1) {
         reader::start(session, number).map_err(MountError::Thread)?;
+    }
+    if session.negotiated.has(init::OVER_IO_URING) {
+        uring::start(session).map_err(MountError::Thread)?;
     }
     Ok(())
 }

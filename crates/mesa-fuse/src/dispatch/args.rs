@@ -3,37 +3,68 @@
 use rustix::io::Errno;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-/// The bytes after the header, taken from the front.
-pub(super) struct Args<'a>(&'a [u8]);
+/// The bytes after the header, taken from the front. The operation's own header may lie apart
+/// from the rest; no single argument straddles the two.
+pub(crate) struct Args<'a> {
+    bytes: &'a [u8],
+    rest: &'a [u8],
+}
 
 impl<'a> Args<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, rest: &[] }
+    }
+
+    pub fn in_parts(operation: &'a [u8], payload: &'a [u8]) -> Self {
+        Self {
+            bytes: operation,
+            rest: payload,
+        }
+    }
+
+    /// Leaves out the last `len` bytes.
+    pub fn without_last(mut self, len: usize) -> Self {
+        let last = if self.rest.is_empty() {
+            &mut self.bytes
+        } else {
+            &mut self.rest
+        };
+        *last = &last[..last.len().saturating_sub(len)];
+        self
+    }
+
+    fn front(&mut self) -> &mut &'a [u8] {
+        if self.bytes.is_empty() {
+            self.bytes = std::mem::take(&mut self.rest);
+        }
+        &mut self.bytes
     }
 
     /// The next structure.
     pub fn take<T: FromBytes + KnownLayout + Immutable>(&mut self) -> Result<T, Errno> {
-        let (value, rest) = T::read_from_prefix(self.0).map_err(|_| Errno::INVAL)?;
-        self.0 = rest;
+        let front = self.front();
+        let (value, rest) = T::read_from_prefix(front).map_err(|_| Errno::INVAL)?;
+        *front = rest;
         Ok(value)
     }
 
     /// The next bytes up to a NUL, which is dropped.
     pub fn name(&mut self) -> Result<&'a [u8], Errno> {
-        let end = self
-            .0
+        let front = self.front();
+        let end = front
             .iter()
             .position(|byte| *byte == 0)
             .ok_or(Errno::INVAL)?;
-        let name = &self.0[..end];
-        self.0 = &self.0[end + 1..];
+        let name = &front[..end];
+        *front = &front[end + 1..];
         Ok(name)
     }
 
     /// Exactly the next `len` bytes.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], Errno> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(Errno::INVAL)?;
-        self.0 = rest;
+        let front = self.front();
+        let (bytes, rest) = front.split_at_checked(len).ok_or(Errno::INVAL)?;
+        *front = rest;
         Ok(bytes)
     }
 }
@@ -53,6 +84,16 @@ mod tests {
         );
         assert_eq!(Args::new(b"abc").name().unwrap_err(), Errno::INVAL);
         assert_eq!(Args::new(b"abc").bytes(4).unwrap_err(), Errno::INVAL);
+    }
+
+    #[test]
+    fn an_operation_header_may_lie_apart() {
+        let mut args =
+            Args::in_parts(&[7, 0, 0, 0, 0, 0, 0, 0], b"name\0extension").without_last(9);
+        assert_eq!(args.take::<LinkIn>().unwrap().oldnodeid, 7);
+        assert_eq!(args.name().unwrap(), b"name");
+        assert!(args.bytes(0).unwrap().is_empty());
+        assert_eq!(args.name().unwrap_err(), Errno::INVAL);
     }
 
     #[test]

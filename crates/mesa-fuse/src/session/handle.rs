@@ -11,6 +11,7 @@ use super::{Mode, Parts, SavedState, Session};
 use crate::{
     counters::Counters,
     mount::{self, UnmountError},
+    wire::flags::init,
 };
 
 /// A mount served by this process. Dropping it leaves the mount as it is: ending it is a
@@ -36,6 +37,11 @@ impl MountHandle {
     /// How file data is served.
     pub fn mode(&self) -> Mode {
         self.session.negotiated.mode
+    }
+
+    /// Whether requests come over io_uring.
+    pub fn uses_io_uring(&self) -> bool {
+        self.session.negotiated.has(init::OVER_IO_URING)
     }
 
     /// What the kernel asked for so far.

@@ -64,7 +64,10 @@ pub(crate) struct Wanted {
 /// of it. Depth 2 (backing files on overlayfs) is the most the kernel allows and keeps our mount
 /// from being a layer of another overlay, so it comes second.
 pub(super) fn connect(options: &MountOptions) -> Result<(Device, Negotiated), MountError> {
-    let io_uring = options.io_uring != Feature::Off && crate::uring::offered();
+    let io_uring = crate::uring::usable(options.io_uring);
+    if options.io_uring == Feature::Required && !io_uring {
+        return Err(MountError::FeatureMissing("FUSE over io_uring"));
+    }
     if options.passthrough != Feature::Off && mount::privileged() {
         for stack_depth in [1, 2] {
             let wanted = Wanted {

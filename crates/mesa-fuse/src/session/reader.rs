@@ -6,24 +6,35 @@ use futures::FutureExt;
 use rustix::io::Errno;
 use zerocopy::FromBytes;
 
-use super::{Session, negotiate::MAX_WRITE};
+use super::{MAX_WRITE, Session};
 use crate::{
-    dispatch::{self, Answer, Body},
+    dispatch::{self, Answer, Args, Body, Future},
     wire::{
         READ_BUFFER_MIN,
         request::{InHeader, WriteIn},
     },
 };
 
+/// Priority of threads that answer requests.
+const NICE: i32 = -10;
+
 pub(super) fn start(session: &Arc<Session>, number: usize) -> std::io::Result<()> {
     let session = session.clone();
     thread::Builder::new()
         .name(format!("fuse-{number}"))
         .spawn(move || {
+            prefer_this_thread();
             run(&session);
             session.end();
         })?;
     Ok(())
+}
+
+/// Lets this thread run before others where that is permitted: somebody's system call waits for
+/// every request, and on a busy machine the wait for a CPU is most of what it costs.
+pub(crate) fn prefer_this_thread() {
+    // On Linux this is the calling thread, not the process.
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// Serves until the connection ends.
@@ -53,33 +64,48 @@ fn serve(session: &Arc<Session>, request: &[u8]) {
         );
         return;
     };
-    // A panic in the filesystem must not leave the caller (and everybody after it) waiting.
-    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        dispatch::dispatch(session, &header, body)
+    match answer(session, &header, Args::new(body)) {
+        Answer::None => {}
+        Answer::Now(result) => reply(session, header.unique, &result),
+        Answer::Later(future) => wait_for(session, &header, future, move |session, result| {
+            reply(session, header.unique, &result);
+        }),
+    }
+}
+
+/// What to do about a request. A panic in the filesystem must not leave the caller (and everybody
+/// after it) waiting, so it becomes an error.
+pub(crate) fn answer(session: &Arc<Session>, header: &InHeader, args: Args<'_>) -> Answer {
+    std::panic::catch_unwind(AssertUnwindSafe(|| {
+        dispatch::dispatch(session, header, args)
     }))
     .unwrap_or_else(|_| {
         tracing::error!(opcode = header.opcode, "an operation panicked");
         Answer::Now(Err(Errno::IO))
+    })
+}
+
+/// Has `done` called with the outcome of `future`, or with `EINTR` when its caller gave up.
+pub(crate) fn wait_for(
+    session: &Arc<Session>,
+    header: &InHeader,
+    future: Future,
+    done: impl FnOnce(&Session, Result<Body, Errno>) + Send + 'static,
+) {
+    session.counters.waits();
+    let unique = header.unique;
+    let cancelled = session.pending.begin(unique, header.pid);
+    let session = session.clone();
+    session.runtime.clone().spawn(async move {
+        let future = AssertUnwindSafe(future).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            result = future => result.unwrap_or(Err(Errno::IO)),
+            _ = cancelled => Err(Errno::INTR),
+        };
+        session.pending.finish(unique);
+        done(&session, result);
     });
-    match answer {
-        Answer::None => {}
-        Answer::Now(result) => reply(session, header.unique, &result),
-        Answer::Later(future) => {
-            session.counters.waits();
-            let cancelled = session.pending.begin(header.unique, header.pid);
-            let session = session.clone();
-            session.runtime.clone().spawn(async move {
-                let future = AssertUnwindSafe(future).catch_unwind();
-                let result = tokio::select! {
-                    biased;
-                    result = future => result.unwrap_or(Err(Errno::IO)),
-                    _ = cancelled => Err(Errno::INTR),
-                };
-                session.pending.finish(header.unique);
-                reply(&session, header.unique, &result);
-            });
-        }
-    }
 }
 
 fn reply(session: &Session, unique: u64, result: &Result<Body, Errno>) {
