@@ -123,12 +123,7 @@ fn a_user_mounts_through_the_helper() {
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new("setpriv")
-        .args([
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-            "--bounding-set=-all",
-        ])
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .args(["--inh-caps=-all"])
         .arg(&copy)
         .args(["--exact", "a_user_mounts_through_the_helper", "--nocapture"])
