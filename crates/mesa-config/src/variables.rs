@@ -233,6 +233,17 @@ mod tests {
     }
 
     #[test]
+    fn every_variable_is_documented() {
+        let text = include_str!("../../../docs/configuration.md");
+        for name in NAMES {
+            assert!(
+                text.contains(name),
+                "{name} is not in docs/configuration.md"
+            );
+        }
+    }
+
+    #[test]
     fn mesa_orgs() {
         let found = with(&[("MESA_ORGS", "my-org:mesa_a, other:x:y,")]);
         assert!(found.problems.is_empty(), "{:?}", found.problems);

@@ -157,6 +157,14 @@ impl Mount {
         Ok(Arc::clone(&repo.session))
     }
 
+    /// Other repos with settings of their own (in explicit mode: the only ones shown). A repo that
+    /// is no longer shown should have been closed before ([`Mount::close_repo`]).
+    pub async fn set_repos(&self, org: &OrgSlug, repos: Vec<RepoConfig>) -> FsResult<()> {
+        let org = self.inner.org_named(org).ok_or(FsError::NotFound)?;
+        org.set_repos(repos);
+        org.list(&self.inner.tags()).await
+    }
+
     /// Ends the session of a repo whose settings changed or that is no longer shown.
     pub async fn close_repo(&self, org: &OrgSlug, repo: &RepoName) -> FsResult<()> {
         self.slot(org, repo).await?.close().await

@@ -48,7 +48,7 @@ async fn create(context: &Context, plane: &ControlPlane, args: &Create) -> CliRe
         return Ok(());
     }
     context.printer.note(format!("made org '{}'", args.slug));
-    let key = made.pointer("/api_key/key").or_else(|| made.get("key"));
+    let key = made.pointer("/admin_key/key");
     if let Some(key) = key.and_then(Value::as_str) {
         context.printer.note("its admin key, shown only now:");
         context.printer.line(key);

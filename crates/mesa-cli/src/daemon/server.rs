@@ -110,7 +110,9 @@ async fn execute(
             .set_key(org.as_deref(), repo.as_deref(), &token)
             .map(|()| Value::Null),
         Command::Repos { org } => Ok(json!(service.repos(&org))),
-        Command::OpenRepo { org, repo } => service.open_repo(&org, &repo).map(|()| Value::Null),
+        Command::OpenRepo { org, repo } => {
+            service.open_repo(&org, &repo).await.map(|()| Value::Null)
+        }
         Command::CloseRepo { org, repo } => {
             service.close_repo(&org, &repo).await.map(|()| Value::Null)
         }

@@ -227,23 +227,41 @@ impl Service {
     }
 
     /// Shows a repo of an explicit org.
-    pub fn open_repo(&self, org: &str, repo: &str) -> CliResult {
-        let mut plan = self.plan.lock();
-        let isolate = plan.isolate;
-        let known = known_org(&mut plan, org)?;
-        if !known.repos.iter().any(|r| r.name == repo) {
-            known.repos.push(RepoPlan {
-                name: repo.to_owned(),
-                bookmark: None,
-                change: None,
-                isolate,
-                read_only: false,
-            });
+    pub async fn open_repo(&self, org: &str, repo: &str) -> CliResult {
+        {
+            let mut plan = self.plan.lock();
+            let isolate = plan.isolate;
+            let known = known_org(&mut plan, org)?;
+            if !known.repos.iter().any(|r| r.name == repo) {
+                known.repos.push(RepoPlan {
+                    name: repo.to_owned(),
+                    bookmark: None,
+                    change: None,
+                    isolate,
+                    read_only: false,
+                });
+            }
         }
-        Err(
-            CliError::failure("the running mount cannot show more repos yet")
-                .hint("it is written to the configuration; unmount and mount again"),
-        )
+        self.show_planned(org).await?;
+        if self.repos(org).iter().any(|name| name == repo) {
+            Ok(())
+        } else {
+            let message = format!("the server has no repo '{repo}' in org '{org}' for this key");
+            Err(CliError::new(Exit::NotFound, message))
+        }
+    }
+
+    /// Makes the mount show what the plan says.
+    async fn show_planned(&self, org: &str) -> CliResult {
+        let repos = {
+            let mut plan = self.plan.lock();
+            let known = known_org(&mut plan, org)?.clone();
+            org_config(&known, &plan, &self.api)?.repos
+        };
+        self.mount
+            .set_repos(&slug_of(org)?, repos)
+            .await
+            .map_err(|e| CliError::failure("the repos cannot be listed").caused_by(&e))
     }
 
     /// Stops showing a repo of an explicit org.
@@ -255,7 +273,7 @@ impl Service {
             .repos
             .retain(|r| r.name != repo);
         match self.mount.close_repo(&slug_of(org)?, &name).await {
-            Ok(()) | Err(FsError::NotFound) => Ok(()),
+            Ok(()) | Err(FsError::NotFound) => self.show_planned(org).await,
             Err(error) => Err(self.not_synced(Some(error))),
         }
     }

@@ -99,7 +99,7 @@ fn a_home_that_cannot_be_written_is_a_warning() {
         done.err
     );
     assert!(
-        done.err.contains("the configuration was not written"),
+        done.err.contains("run cannot be used"),
         "{}",
         done.err
     );

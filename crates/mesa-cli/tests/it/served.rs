@@ -289,3 +289,81 @@ fn the_foreground_mount_ends_on_a_signal() {
     mount(&machine, &key).code(0);
     assert_eq!(fs::read_to_string(tree(&machine).join("f")).unwrap(), "x");
 }
+
+#[test]
+fn explicit_mode_opens_and_closes_repos_live() {
+    let (machine, key) = ready();
+    let _unmount = Unmount(&machine);
+    admin(&machine, &["repo", "create", "other", "--org", "my-org"]).code(0);
+    machine.file(
+        ".config/mesa/config.toml",
+        "[organizations.my-org]\nmount = \"explicit\"\n[organizations.my-org.repos.work]\n",
+    );
+    // A key for every repo of the org.
+    let made = admin(&machine, &["key", "create", "--org", "my-org", "--json"]).code(0);
+    let wide = json(&made)["key"].as_str().unwrap().to_owned();
+    assert_ne!(wide, key);
+    mount(&machine, &wide).code(0);
+    let other = tree(&machine).with_file_name("other");
+    assert!(tree(&machine).is_dir() && !other.exists());
+    machine
+        .mesa(&["repo", "open", "other", "--org", "my-org"])
+        .code(0)
+        .err("opened my-org/other");
+    eventually(Duration::from_secs(5), "the repo appears", || {
+        other.is_dir()
+    });
+    assert_eq!(
+        machine.mesa(&["repo", "list"]).code(0).out,
+        "my-org/other\nmy-org/work\n"
+    );
+    fs::write(other.join("f"), "x").unwrap();
+    machine
+        .mesa(&["repo", "close", "other", "--org", "my-org"])
+        .code(0);
+    eventually(Duration::from_secs(5), "the repo is gone", || {
+        !other.exists()
+    });
+    assert!(
+        machine
+            .read(".config/mesa/config.toml")
+            .contains("repos.work")
+    );
+    machine.mesa(&["repo", "close", "other"]).code(3);
+}
+
+#[test]
+fn all_mode_has_nothing_to_open() {
+    let machine = Machine::new();
+    machine.file(".config/mesa/config.toml", "[organizations.acme]\n");
+    machine.mesa(&["repo", "open", "r"]).code(2).err(
+        "error: org 'acme' mounts all repos; there is nothing to open or close\n\
+         hint: set mount = \"explicit\" in [organizations.acme] and mount again",
+    );
+}
+
+#[test]
+fn new_orgs_reach_the_running_mount() {
+    let (machine, key) = ready();
+    let _unmount = Unmount(&machine);
+    mount(&machine, &key).code(0);
+    let made = admin(&machine, &["org", "create", "second", "--json"]).code(0);
+    let made = json(&made);
+    let admin_key = made["admin_key"]["key"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{made}"))
+        .to_owned();
+    let mut command = machine.command(&["mount", "-d", "-y"]);
+    command.env("MESA_ORGS", format!("second:{admin_key}"));
+    machine.run(command).code(0);
+    let root = machine.home().join(".local/share/mesa/mnt");
+    eventually(Duration::from_secs(5), "the org appears", || {
+        root.join("second").is_dir()
+    });
+    // A refused key is not kept, and what is mounted stays usable.
+    let mut command = machine.command(&["mount", "-d", "-y"]);
+    command.env("MESA_ORGS", "third:mesa_wrong");
+    machine.run(command).code(4);
+    assert!(!machine.read(".config/mesa/config.toml").contains("third"));
+    machine.mesa(&["mount", "-d", "-y"]).code(0);
+}

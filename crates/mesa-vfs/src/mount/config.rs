@@ -110,7 +110,16 @@ pub struct RepoDefaults {
 impl OrgConfig {
     /// The settings of a repo; `None` = not shown.
     pub fn settings(&self, name: &RepoName) -> Option<RepoConfig> {
-        if let Some(config) = self.repos.iter().find(|r| r.name == *name) {
+        self.settings_among(&self.repos, name)
+    }
+
+    /// The same with other repos than the first ones.
+    pub(super) fn settings_among(
+        &self,
+        repos: &[RepoConfig],
+        name: &RepoName,
+    ) -> Option<RepoConfig> {
+        if let Some(config) = repos.iter().find(|r| r.name == *name) {
             return Some(config.clone());
         }
         self.all.then(|| RepoConfig {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::{FutureExt, Shared};
 use mesa_proto::v1;
 use mesa_types::{FileId, RepoName};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::{
     attach::{Attached, attach, open_error, state_dir},
@@ -35,6 +35,8 @@ pub struct Org {
     pub config: OrgConfig,
     pub node: NodeId,
     env: Arc<Env>,
+    /// Repos with settings of their own; `config.repos` at first.
+    repos: RwLock<Vec<RepoConfig>>,
     state: Mutex<OrgState>,
 }
 
@@ -76,11 +78,22 @@ pub trait Tags: Send + Sync {
 impl Org {
     pub fn new(env: Arc<Env>, config: OrgConfig, node: NodeId) -> Self {
         Self {
+            repos: RwLock::new(config.repos.clone()),
             config,
             node,
             env,
             state: Mutex::new(OrgState::default()),
         }
+    }
+
+    /// Other repos with settings of their own; counts from the next listing on.
+    pub fn set_repos(&self, repos: Vec<RepoConfig>) {
+        *self.repos.write() = repos;
+        self.state.lock().listed = None;
+    }
+
+    fn settings(&self, name: &RepoName) -> Option<RepoConfig> {
+        self.config.settings_among(&self.repos.read(), name)
     }
 
     /// A repo that is known.
@@ -102,7 +115,7 @@ impl Org {
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
             let name = entry.ok()?.file_name().into_string().ok()?;
             let name = name.parse::<RepoName>().ok()?;
-            let settings = self.config.settings(&name)?;
+            let settings = self.settings(&name)?;
             state_dir(&self.env, &self.config, &settings)
                 .is_dir()
                 .then_some(name)
@@ -189,7 +202,7 @@ impl Org {
             let Ok(name) = info.name.parse::<RepoName>() else {
                 continue;
             };
-            let Some(settings) = self.config.settings(&name) else {
+            let Some(settings) = self.settings(&name) else {
                 continue;
             };
             let key = name.as_str().as_bytes().to_vec();
