@@ -180,3 +180,32 @@ async fn many_small_races_end_in_one_state() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_head_is_read_again_and_loses_nothing() {
+    let server = FakeServer::new();
+    server.seed("old", mesa_types::NodeKind::File, 0o644, b"old");
+    server.seed("stays", mesa_types::NodeKind::File, 0o644, b"same");
+    let rig = Rig::new(&server);
+    let m = &rig.mount;
+    find(m, "old").await.unwrap();
+    mkdir(m, "d").await.unwrap();
+    m.sync_all().await.unwrap();
+    // Decided here, not in the head yet, when the head moves.
+    server.pause();
+    put(m, "d/mine", b"mine").await.unwrap();
+    server.move_head(&["old"]);
+    server.seed("new", mesa_types::NodeKind::File, 0o644, b"new");
+    server.resume();
+    until("the new tree", || async {
+        find(m, "old").await.is_err() && find(m, "new").await.is_ok()
+    })
+    .await;
+    assert_eq!(get(m, "new").await.unwrap(), "new");
+    assert_eq!(get(m, "stays").await.unwrap(), "same");
+    assert_eq!(get(m, "d/mine").await.unwrap(), "mine");
+    put(m, "after", b"after").await.unwrap();
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("d/mine").unwrap(), b"mine");
+    assert_eq!(server.content("after").unwrap(), b"after");
+}

@@ -192,9 +192,10 @@ impl Repo {
                 let repo = Arc::clone(self);
                 Step::Later(Box::pin(async move {
                     truncated.await?;
-                    let then = match more {
-                        true => repo.set_attrs(caller, node, rest),
-                        false => repo.getattr(node, handle),
+                    let then = if more {
+                        repo.set_attrs(caller, node, rest)
+                    } else {
+                        repo.getattr(node, handle)
                     };
                     match then {
                         Step::Done(answer) => answer,
@@ -280,13 +281,15 @@ impl Repo {
             let keep_uid = uid == subject.uid;
             let keep_gid = gid == subject.gid;
             set.set_owner = true;
-            set.uid = owner_to_wire(match keep_uid {
-                true => node.uid,
-                false => self.env.stored_uid(uid),
+            set.uid = owner_to_wire(if keep_uid {
+                node.uid
+            } else {
+                self.env.stored_uid(uid)
             });
-            set.gid = owner_to_wire(match keep_gid {
-                true => node.gid,
-                false => self.env.stored_gid(gid),
+            set.gid = owner_to_wire(if keep_gid {
+                node.gid
+            } else {
+                self.env.stored_gid(gid)
             });
         }
         if change.kill_suid_gid && !node.is_dir() && change.mode.is_none() {
@@ -368,9 +371,10 @@ pub(super) fn without_suid(mode: u16) -> u16 {
 /// To what the presenter takes.
 pub(super) fn system_time(time: Nanos) -> SystemTime {
     let after = Duration::from_nanos(time.0.unsigned_abs());
-    let shifted = match time.0 >= 0 {
-        true => SystemTime::UNIX_EPOCH.checked_add(after),
-        false => SystemTime::UNIX_EPOCH.checked_sub(after),
+    let shifted = if time.0 >= 0 {
+        SystemTime::UNIX_EPOCH.checked_add(after)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_sub(after)
     };
     shifted.unwrap_or(SystemTime::UNIX_EPOCH)
 }

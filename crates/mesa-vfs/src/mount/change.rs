@@ -55,9 +55,10 @@ impl Repo {
     /// Path of an entry-to-be's directory, within the limit on whole paths.
     fn entry_path(state: &State, dir: FileId, name: &[u8]) -> FsResult<Vec<u8>> {
         let path = state.tree.path(dir).ok_or(FsError::Stale)?;
-        match path.len() + 1 + name.len() > PATH_MAX {
-            true => Err(FsError::NameTooLong),
-            false => Ok(path),
+        if path.len() + 1 + name.len() > PATH_MAX {
+            Err(FsError::NameTooLong)
+        } else {
+            Ok(path)
         }
     }
 
@@ -434,17 +435,18 @@ impl Repo {
             }
             let path = state.tree.path(dir).ok_or(FsError::Stale)?;
             let (parent, name) = (dir.0, name.as_bytes().to_vec().into());
-            let op = match directory {
-                true => Kind::Rmdir(v1::Rmdir {
+            let op = if directory {
+                Kind::Rmdir(v1::Rmdir {
                     parent,
                     name,
                     id: id.0,
-                }),
-                false => Kind::Unlink(v1::Unlink {
+                })
+            } else {
+                Kind::Unlink(v1::Unlink {
                     parent,
                     name,
                     id: id.0,
-                }),
+                })
             };
             Ok(Plan::Op(Change::new(op, path, repo.env.now(), |_, _| {
                 Ok(())
@@ -469,9 +471,10 @@ impl Repo {
         if !state.tree.is_loaded(dir) {
             return Err(Stop::Load(dir));
         }
-        match node.dir().is_some_and(|d| d.children.is_empty()) {
-            true => Ok(()),
-            false => Err(FsError::NotEmpty.into()),
+        if node.dir().is_some_and(|d| d.children.is_empty()) {
+            Ok(())
+        } else {
+            Err(FsError::NotEmpty.into())
         }
     }
 
@@ -527,9 +530,10 @@ impl Repo {
             && target.is_dir()
             && tree.is_below(from, target.id)
         {
-            return Err(match flags.exchange {
-                true => FsError::Invalid.into(),
-                false => FsError::NotEmpty.into(),
+            return Err(if flags.exchange {
+                FsError::Invalid.into()
+            } else {
+                FsError::NotEmpty.into()
             });
         }
         self.check_dir_write(state, from, caller)?;

@@ -35,17 +35,15 @@ pub fn local_error(error: Errno) -> FsError {
 }
 
 impl Repo {
-    fn source(&self, state: &mut State, handle: Handle) -> FsResult<Source> {
+    fn source(state: &mut State, handle: Handle) -> FsResult<Source> {
         let file = Self::file_of(state, handle)?;
         if let Some(work) = &file.work {
-            return match &file.backing {
-                Some(backing) => Ok(Source::File(Arc::clone(backing))),
-                None => {
-                    let backing = work.backing()?;
-                    file.backing = Some(Arc::clone(&backing));
-                    Ok(Source::File(backing))
-                }
-            };
+            if let Some(backing) = &file.backing {
+                return Ok(Source::File(Arc::clone(backing)));
+            }
+            let backing = work.backing()?;
+            file.backing = Some(Arc::clone(&backing));
+            return Ok(Source::File(backing));
         }
         match &file.clean {
             Some(clean) => Ok(Source::File(Arc::clone(clean.backing()))),
@@ -61,7 +59,7 @@ impl Repo {
                 return Err(FsError::BadHandle);
             }
             let append = open.append;
-            match self.source(state, handle)? {
+            match Self::source(state, handle)? {
                 Source::File(backing) => Ok((backing, append)),
                 Source::Content(_) => Err(FsError::BadHandle),
             }
@@ -69,7 +67,7 @@ impl Repo {
     }
 
     pub fn read_data(&self, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
-        match self.with(|state| self.source(state, handle)) {
+        match self.with(|state| Self::source(state, handle)) {
             Err(error) => Step::Done(Err(error)),
             Ok(Source::File(backing)) => Step::Done(read_file(&backing, offset, size as usize)),
             Ok(Source::Content(content)) => self.session.content().read(content, offset, size),
@@ -129,7 +127,7 @@ impl Repo {
     }
 
     pub fn seek(&self, handle: Handle, offset: u64, kind: SeekKind) -> Step<u64> {
-        let found = match self.with(|state| self.source(state, handle)) {
+        let found = match self.with(|state| Self::source(state, handle)) {
             Err(error) => Err(error),
             Ok(Source::Content(content)) => {
                 // Served from memory: one run of data.
@@ -162,7 +160,7 @@ impl Repo {
             Err(error) => return Step::Done(Err(error)),
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        match self.with(|state| self.source(state, from)) {
+        match self.with(|state| Self::source(state, from)) {
             Err(error) => Step::Done(Err(error)),
             Ok(Source::File(source)) => {
                 Step::Done(copy_files(&source, from_offset, &target, to_offset, length))

@@ -71,17 +71,19 @@ impl Env {
 
     /// A stored user as shown.
     pub fn shown_uid(&self, owner: Owner) -> u32 {
-        match self.config.squash {
-            true => self.config.uid,
-            false => owner.resolve(self.config.uid),
+        if self.config.squash {
+            self.config.uid
+        } else {
+            owner.resolve(self.config.uid)
         }
     }
 
     /// A stored group as shown.
     pub fn shown_gid(&self, owner: Owner) -> u32 {
-        match self.config.squash {
-            true => self.config.gid,
-            false => owner.resolve(self.config.gid),
+        if self.config.squash {
+            self.config.gid
+        } else {
+            owner.resolve(self.config.gid)
         }
     }
 

@@ -144,9 +144,10 @@ fn dir_ref(state: &State, dir: FileId, live: bool) -> Option<v1::DirRef> {
     if listing.loaded == Loaded::Yes {
         return None;
     }
-    let tree = match live {
-        true => Vec::new(),
-        false => listing.tree.map(|t| t.0.to_vec()).unwrap_or_default(),
+    let tree = if live {
+        Vec::new()
+    } else {
+        listing.tree.map(|t| t.0.to_vec()).unwrap_or_default()
     };
     Some(v1::DirRef {
         id: dir.0,

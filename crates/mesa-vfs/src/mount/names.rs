@@ -175,22 +175,22 @@ impl Repo {
                 }
             }
             let skip = usize::try_from(from.saturating_sub(2)).unwrap_or(usize::MAX);
-            let mut next = from.max(2);
-            for listed in listing.iter().skip(skip) {
-                next += 1;
+            for (next, listed) in (from.max(2).saturating_add(1)..).zip(listing.iter().skip(skip)) {
                 let name = listed.name.as_bytes();
                 // What the name stands for now; with attributes it becomes a cached entry.
-                let now = match state.tree.is_loaded(dir) {
-                    true => state.tree.child(dir, name),
-                    false => Some(listed.id),
+                let now = if state.tree.is_loaded(dir) {
+                    state.tree.child(dir, name)
+                } else {
+                    Some(listed.id)
                 };
                 let Some(id) = now else { continue };
                 if !budget.take(name) {
                     break;
                 }
-                let entry = match plus {
-                    true => Some(repo.entry(state, id)?),
-                    false => None,
+                let entry = if plus {
+                    Some(repo.entry(state, id)?)
+                } else {
+                    None
                 };
                 entries.push(DirEntry {
                     name: Bytes::copy_from_slice(name),

@@ -109,15 +109,16 @@ impl Repo {
                     }
                     let clean = state.files.live(id).and_then(|f| f.clean.clone());
                     // Truncating is a change even if nothing is written after it.
-                    let (keep, mtime) = match flags.truncate {
-                        true => (0, self.env.now()),
-                        false => (u64::MAX, mtime),
+                    let (keep, mtime) = if flags.truncate {
+                        (0, self.env.now())
+                    } else {
+                        (u64::MAX, mtime)
                     };
                     let step = self.session.open_work(id, content, mtime, keep, clean);
                     return Ok(Outcome::Lacking(id, Lacking::Work(step)));
                 }
                 if flags.truncate {
-                    self.truncate_work(state, id, 0)?;
+                    Self::truncate_work(state, id, 0)?;
                 }
             } else {
                 let present = state.files.live(id);
@@ -234,7 +235,7 @@ impl Repo {
             return Err(FsError::Stale.into());
         }
         if flags.truncate {
-            self.truncate_work(state, id, 0)?;
+            Self::truncate_work(state, id, 0)?;
         }
         let number = state.tree.node_id(id);
         let actor = self.env.actor(caller);
@@ -251,9 +252,10 @@ impl Repo {
         actor: Actor,
     ) -> FsResult<Opened> {
         let old = matches!(state.tree.resolve(node), Resolved::Old(_));
-        let file = match old {
-            true => state.files.old_mut(node),
-            false => state.files.live_mut(id),
+        let file = if old {
+            state.files.old_mut(node)
+        } else {
+            state.files.live_mut(id)
         };
         let file = file.ok_or(FsError::Stale)?;
         let mode = open_mode(file, self.env.durability())?;
@@ -325,7 +327,7 @@ impl Repo {
         done
     }
 
-    fn truncate_work(&self, state: &mut State, id: FileId, size: u64) -> FsResult<()> {
+    fn truncate_work(state: &State, id: FileId, size: u64) -> FsResult<()> {
         match state.files.work(id) {
             Some(work) => resize(work, size),
             None => Err(FsError::Stale),
@@ -408,15 +410,14 @@ impl Repo {
                 return Err(error);
             }
             let named = state.tree.get(open.id).is_some_and(|n| n.nlink > 0);
-            let work = match named {
-                true => {
-                    // Queued here so that its acknowledgement is known to the tree; what that
-                    // could not take, the session takes.
-                    let _ = self.append_content(state, open.id, &open.actor);
-                    Self::file_of(state, handle)?.work.clone()
-                }
+            let work = if named {
+                // Queued here so that its acknowledgement is known to the tree; what that
+                // could not take, the session takes.
+                let _ = self.append_content(state, open.id, &open.actor);
+                Self::file_of(state, handle)?.work.clone()
+            } else {
                 // Nobody can find it after a crash.
-                false => None,
+                None
             };
             let times = times(state, open.id);
             let path = state.tree.path(open.id).unwrap_or_default();

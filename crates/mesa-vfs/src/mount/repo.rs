@@ -88,6 +88,7 @@ pub type Try<T> = Result<T, Stop>;
 type Finish<T> = Box<dyn FnOnce(&Repo, &mut State) -> FsResult<T> + Send>;
 
 /// What is to happen.
+#[allow(clippy::large_enum_variant)] // lives for one call, on the stack
 pub enum Plan<T> {
     /// Nothing; the answer is known.
     Answer(T),
@@ -400,6 +401,7 @@ impl Repo {
     }
 
     /// The present node a number names.
+    #[allow(clippy::unused_self)] // reads as a question to the repo
     pub fn live(&self, state: &State, node: NodeId) -> FsResult<FileId> {
         match state.tree.resolve(node) {
             Resolved::Live(id) | Resolved::Old(id) if state.tree.get(id).is_some() => Ok(id),
@@ -419,7 +421,7 @@ impl Repo {
     }
 
     /// Open state of a file, whichever version the handle belongs to.
-    pub fn file_of<'s>(state: &'s mut State, handle: Handle) -> FsResult<&'s mut FileState> {
+    pub fn file_of(state: &mut State, handle: Handle) -> FsResult<&mut FileState> {
         state.files.of_handle(handle).ok_or(FsError::BadHandle)
     }
 }

@@ -119,9 +119,10 @@ impl Inner {
             Some(org) => org.slot(name).is_some(),
             None => matches!(self.lookup_org(name), Ok(Found::Entry(_))),
         };
-        match present {
-            true => FsError::Exists,
-            false => FsError::ReadOnly,
+        if present {
+            FsError::Exists
+        } else {
+            FsError::ReadOnly
         }
     }
 
@@ -179,15 +180,14 @@ impl Inner {
             let open = dirs.get(&handle).ok_or(FsError::BadHandle)?;
             open.entries.clone().filter(|_| from != 0)
         };
-        let listing = match kept {
-            Some(listing) => listing,
-            None => {
-                let listing = Arc::new(self.list_above(org));
-                if let Some(open) = self.dirs.lock().get_mut(&handle) {
-                    open.entries = Some(Arc::clone(&listing));
-                }
-                listing
+        let listing = if let Some(listing) = kept {
+            listing
+        } else {
+            let listing = Arc::new(self.list_above(org));
+            if let Some(open) = self.dirs.lock().get_mut(&handle) {
+                open.entries = Some(Arc::clone(&listing));
             }
+            listing
         };
         let own = org.map_or(NodeId::ROOT.0, |o| o.node.0);
         let mut budget = Budget::new(bytes, plus);
@@ -204,9 +204,7 @@ impl Inner {
             }
         }
         let skip = usize::try_from(from.saturating_sub(2)).unwrap_or(usize::MAX);
-        let mut next = from.max(2);
-        for listed in listing.iter().skip(skip) {
-            next += 1;
+        for (next, listed) in (from.max(2).saturating_add(1)..).zip(listing.iter().skip(skip)) {
             if !budget.take(&listed.name) {
                 break;
             }

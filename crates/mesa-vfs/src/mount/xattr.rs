@@ -120,18 +120,16 @@ impl Repo {
         let id = self.live(state, number)?;
         let now = self.env.now();
         let named = state.tree.get(id).is_some_and(|n| n.nlink > 0);
-        match state.tree.path(id).filter(|_| named) {
-            Some(path) => Ok(Plan::Op(Change::new(kind, path, now, |_, _| Ok(())))),
-            None => {
-                let op = v1::Op {
-                    time_ns: now.0,
-                    kind: Some(kind),
-                    ..v1::Op::default()
-                };
-                state.tree.apply(&op, Origin::Own);
-                Ok(Plan::Answer(()))
-            }
+        if let Some(path) = state.tree.path(id).filter(|_| named) {
+            return Ok(Plan::Op(Change::new(kind, path, now, |_, _| Ok(()))));
         }
+        let op = v1::Op {
+            time_ns: now.0,
+            kind: Some(kind),
+            ..v1::Op::default()
+        };
+        state.tree.apply(&op, Origin::Own);
+        Ok(Plan::Answer(()))
     }
 
     fn check_xattr(&self, node: &Node, caller: Caller, name: &[u8], write: bool) -> FsResult<()> {
@@ -147,9 +145,10 @@ impl Repo {
             }
             // Only files and directories have them; a sticky directory's are its owner's.
             if !matches!(node.kind, NodeKind::File | NodeKind::Dir) {
-                return Err(match write {
-                    true => FsError::NotPermitted,
-                    false => FsError::NoXattr,
+                return Err(if write {
+                    FsError::NotPermitted
+                } else {
+                    FsError::NoXattr
                 });
             }
             let owner = self.env.shown_uid(node.uid);
@@ -172,9 +171,10 @@ impl Repo {
             };
         }
         if name.starts_with(b"security.") {
-            return match write && caller.uid != 0 {
-                true => Err(FsError::NotPermitted),
-                false => Ok(()),
+            return if write && caller.uid != 0 {
+                Err(FsError::NotPermitted)
+            } else {
+                Ok(())
             };
         }
         Err(FsError::NotSupported)

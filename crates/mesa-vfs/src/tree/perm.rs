@@ -64,9 +64,8 @@ pub fn check(subject: Subject, caller: Caller, mask: u32, groups: &dyn Groups) -
         granted(mode >> 6 & 7)
     } else {
         let (group, other) = (granted(mode >> 3 & 7), granted(mode & 7));
-        if group == other {
-            group
-        } else if in_group(caller, subject.gid, groups) {
+        // Groups are only looked up when they decide.
+        if group == other || in_group(caller, subject.gid, groups) {
             group
         } else {
             other

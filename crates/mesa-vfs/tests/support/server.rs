@@ -134,6 +134,26 @@ impl FakeServer {
         read(&self.inner.lock().calls)
     }
 
+    /// The head's base changes: these paths go, and everybody is told to read again.
+    pub fn move_head(&self, removed: &[&str]) {
+        let mut inner = self.inner.lock();
+        for path in removed {
+            let root = inner.nodes.get_mut(&ROOT).unwrap();
+            let id = root.children.remove(path.as_bytes()).unwrap();
+            inner.nodes.remove(&id);
+        }
+        inner.seq += 1;
+        let moved = v1::HeadMoved {
+            change_id: "k".repeat(32),
+            commit_oid: String::new(),
+            head_seq: inner.seq,
+        };
+        let names: Vec<String> = inner.sessions.keys().cloned().collect();
+        for name in names {
+            inner.send(&name, sm::Kind::HeadMoved(moved.clone()));
+        }
+    }
+
     /// All streams end.
     pub fn disconnect(&self) {
         let mut inner = self.inner.lock();
@@ -287,14 +307,13 @@ impl Inner {
     }
 
     fn grant(&mut self, session: &str, exclusive: bool) {
-        let lease = match exclusive {
-            true => {
-                let lease = self.next_lease;
-                self.next_lease += 1;
-                self.exclusive = Some((session.to_owned(), lease));
-                lease
-            }
-            false => 0,
+        let lease = if exclusive {
+            let lease = self.next_lease;
+            self.next_lease += 1;
+            self.exclusive = Some((session.to_owned(), lease));
+            lease
+        } else {
+            0
         };
         if let Some(state) = self.sessions.get_mut(session) {
             state.sharing = !exclusive;
