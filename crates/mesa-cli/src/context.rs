@@ -17,6 +17,7 @@ pub struct Context {
     pub printer: Printer,
 }
 
+#[allow(clippy::unused_self)] // all of them are methods of the run
 impl Context {
     /// Of this process.
     pub fn new(global: Global) -> Self {

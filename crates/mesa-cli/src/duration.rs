@@ -62,7 +62,7 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert_eq!(human(Duration::from_secs(0)), "0 s");
-        assert_eq!(human(Duration::from_secs(3900)), "1 h 5 min");
-        assert_eq!(human(Duration::from_secs(86_400)), "1 d");
+        assert_eq!(human(Duration::from_mins(65)), "1 h 5 min");
+        assert_eq!(human(Duration::from_hours(24)), "1 d");
     }
 }

@@ -55,10 +55,10 @@ pub struct CliError {
     pub hint: Option<String>,
     /// The server's stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// The server's trace id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trace_id: Option<String>,
+    pub trace_id: Option<Box<str>>,
 }
 
 /// The result of a command.
@@ -169,8 +169,8 @@ impl From<RestError> for CliError {
         };
         let mut this = Self::of(exit, &error);
         this.hint = hint.map(ToOwned::to_owned);
-        this.code = Some(error.code).filter(|c| !c.is_empty());
-        this.trace_id = error.trace_id;
+        this.code = Some(error.code.into_boxed_str()).filter(|c| !c.is_empty());
+        this.trace_id = error.trace_id.map(String::into_boxed_str);
         this
     }
 }
@@ -191,7 +191,7 @@ impl From<SyncError> for CliError {
         };
         let mut this = Self::of(exit, &error);
         this.hint = hint.map(ToOwned::to_owned);
-        this.code = Some(error.code).filter(|c| !c.is_empty());
+        this.code = Some(error.code.into_boxed_str()).filter(|c| !c.is_empty());
         this
     }
 }
@@ -269,7 +269,6 @@ impl From<UnmountError> for CliError {
                 Some("close the programs working there, or use `mesa unmount --force`"),
             ),
             UnmountError::NotPermitted(_) => (Exit::NotPermitted, None),
-            UnmountError::Failed(..) => (Exit::Failure, None),
             _ => (Exit::Failure, None),
         };
         let mut this = Self::of(exit, &error);

@@ -18,6 +18,7 @@ pub struct Printer {
     color: bool,
 }
 
+#[allow(clippy::unused_self)] // what is printed may come to depend on the settings
 impl Printer {
     /// As the global options say.
     pub fn new(global: &Global) -> Self {
@@ -36,33 +37,33 @@ impl Printer {
     }
 
     /// A line of data.
-    pub fn line(&self, text: impl AsRef<str>) {
+    pub fn line(self, text: impl AsRef<str>) {
         let mut out = std::io::stdout().lock();
         let _closed = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
     }
 
     /// Raw data.
-    pub fn bytes(&self, bytes: &[u8]) {
+    pub fn bytes(self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         let _closed = out.write_all(bytes).and_then(|()| out.flush());
     }
 
     /// One JSON value as data.
-    pub fn value(&self, value: &impl Serialize) {
+    pub fn value(self, value: &impl Serialize) {
         if let Ok(text) = serde_json::to_string_pretty(value) {
             self.line(text);
         }
     }
 
     /// A message for people.
-    pub fn note(&self, text: impl AsRef<str>) {
+    pub fn note(self, text: impl AsRef<str>) {
         if !self.quiet {
             err_line(text.as_ref());
         }
     }
 
     /// Something to know that stops nothing.
-    pub fn warning(&self, text: impl AsRef<str>) {
+    pub fn warning(self, text: impl AsRef<str>) {
         if self.quiet {
             return;
         }
@@ -79,7 +80,7 @@ impl Printer {
     }
 
     /// Why the command failed.
-    pub fn error(&self, error: &CliError) {
+    pub fn error(self, error: &CliError) {
         if self.json {
             let object = serde_json::json!({
                 "error": error,
@@ -103,7 +104,7 @@ impl Printer {
     }
 
     /// Columns of text, left-aligned, two blanks between.
-    pub fn table(&self, rows: &[Vec<String>]) {
+    pub fn table(self, rows: &[Vec<String>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
             .map(|c| {

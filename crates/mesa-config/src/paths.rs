@@ -96,9 +96,10 @@ pub fn private_temp(environment: &Environment) -> PathBuf {
     preferred
 }
 
+/// Ours, and nothing for group and others (the six lowest mode bits).
 fn is_private(path: &Path, uid: u32) -> bool {
     std::fs::symlink_metadata(path)
-        .is_ok_and(|m| m.is_dir() && m.uid() == uid && m.mode() & 0o077 == 0)
+        .is_ok_and(|m| m.is_dir() && m.uid() == uid && m.mode().trailing_zeros() >= 6)
 }
 
 #[cfg(test)]

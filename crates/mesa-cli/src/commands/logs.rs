@@ -66,11 +66,13 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
     for line in last {
         context.printer.line(line);
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         let mut more = Vec::new();
         reader.read_to_end(&mut more).map_err(failed)?;
         context.printer.bytes(&more);
         std::thread::sleep(Duration::from_millis(200));
     }
-    Ok(())
 }

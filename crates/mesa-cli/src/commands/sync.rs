@@ -21,15 +21,14 @@ pub struct Args {
     #[command(flatten)]
     daemon: DaemonChoice,
     /// Wait (the default; accepted for scripts)
-    #[arg(long)]
-    wait: bool,
+    #[arg(long = "wait")]
+    _wait: bool,
     /// How long to wait
     #[arg(long, value_parser = duration::parse, default_value = "60s", value_name = "TIME")]
     timeout: Duration,
 }
 
 pub fn run(context: &Context, args: &Args) -> CliResult {
-    let _always = args.wait;
     let loaded = context.load()?;
     let runtime = daemon::client::chosen(&loaded.settings, &args.daemon)?;
     let command = Control::Sync {

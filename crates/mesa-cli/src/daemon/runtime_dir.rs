@@ -108,7 +108,7 @@ impl RuntimeDir {
     }
 
     /// Writes a pid file.
-    pub fn write_pid(&self, path: &Path) -> io::Result<()> {
+    pub fn write_pid(path: &Path) -> io::Result<()> {
         mesa_config::write_private(path, format!("{}\n", std::process::id()).as_bytes(), 0o644)
     }
 

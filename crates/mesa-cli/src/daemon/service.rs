@@ -306,8 +306,7 @@ impl Service {
             tokio::task::spawn_blocking(move || mesa_fuse::unmount(&point, false))
         };
         match gently.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(mesa_fuse::UnmountError::NotMounted(_))) => Ok(()),
+            Ok(Ok(()) | Err(mesa_fuse::UnmountError::NotMounted(_))) => Ok(()),
             Ok(Err(error)) if !force => Err(error.into()),
             _ => {
                 let lazily = tokio::task::spawn_blocking(move || mesa_fuse::unmount(&point, true));

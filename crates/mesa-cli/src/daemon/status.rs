@@ -103,7 +103,7 @@ fn session(status: &Status) -> Value {
         "bookmark": status.bookmark,
         "durability": status.durability.as_str(),
         "connection": connection,
-        "lease": lease(&status.lease),
+        "lease": lease(status.lease),
         "read_only": status.read_only,
         "head_seq": status.head_seq.0,
         "acked": status.acked.0,
@@ -116,7 +116,7 @@ fn session(status: &Status) -> Value {
     })
 }
 
-fn lease(lease: &LeaseState) -> String {
+fn lease(lease: LeaseState) -> String {
     format!("{lease:?}").to_lowercase()
 }
 

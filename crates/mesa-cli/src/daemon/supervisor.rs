@@ -70,9 +70,7 @@ enum End {
 async fn supervise(mut this: Supervisor) -> CliResult {
     let failed = |e: std::io::Error| CliError::io("cannot supervise", &e);
     let _lock = this.runtime.hold().map_err(failed)?;
-    this.runtime
-        .write_pid(&this.runtime.supervisor_pid())
-        .map_err(failed)?;
+    RuntimeDir::write_pid(&this.runtime.supervisor_pid()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut parts: Option<(Vec<u8>, OwnedFd)> = None;
@@ -216,12 +214,10 @@ impl Worker {
         {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        match tokio::time::timeout(STOP_LIMIT, self.child.wait()).await {
-            Ok(status) => Ok(End::Finished(status?)),
-            Err(_) => {
-                self.child.kill().await?;
-                Ok(End::Finished(self.child.wait().await?))
-            }
+        if let Ok(status) = tokio::time::timeout(STOP_LIMIT, self.child.wait()).await {
+            return Ok(End::Finished(status?));
         }
+        self.child.kill().await?;
+        Ok(End::Finished(self.child.wait().await?))
     }
 }

@@ -26,13 +26,13 @@ pub fn run() -> CliResult {
     if let Ok(null) = std::fs::File::open("/dev/null") {
         let _ = rustix::stdio::dup2_stdin(&null);
     }
-    let plan = match link.receive().map_err(failed)? {
-        Some(Frame {
-            kind: Kind::Plan,
-            payload,
-            ..
-        }) => payload,
-        _ => return Err(broken()),
+    let Some(Frame {
+        kind: Kind::Plan,
+        payload: plan,
+        ..
+    }) = link.receive().map_err(failed)?
+    else {
+        return Err(broken());
     };
     let plan: Plan = serde_json::from_slice(&plan).map_err(|_| broken())?;
     let parts = match link.receive().map_err(failed)? {
@@ -124,9 +124,9 @@ async fn work(
         _ = terminate.recv() => return Err(Stop::Start(interrupted())),
         _ = interrupt.recv() => return Err(Stop::Start(interrupted())),
     };
-    runtime.write_pid(&runtime.worker_pid()).map_err(start)?;
+    RuntimeDir::write_pid(&runtime.worker_pid()).map_err(start)?;
     if let Some(path) = &pid_file
-        && let Err(error) = runtime.write_pid(path)
+        && let Err(error) = RuntimeDir::write_pid(path)
     {
         tracing::warn!(path = %path.display(), %error, "the pid file was not written");
     }
@@ -147,12 +147,10 @@ async fn work(
         ready();
     }
     tracing::info!(mount_point = %service.mount_point().display(), "serving");
-    let result = loop {
-        tokio::select! {
-            () = service.ended() => break service.finish(FINAL_SYNC).await,
-            _ = terminate.recv() => break service.stop(true, FINAL_SYNC).await,
-            _ = interrupt.recv() => break service.stop(true, FINAL_SYNC).await,
-        }
+    let result = tokio::select! {
+        () = service.ended() => service.finish(FINAL_SYNC).await,
+        _ = terminate.recv() => service.stop(true, FINAL_SYNC).await,
+        _ = interrupt.recv() => service.stop(true, FINAL_SYNC).await,
     };
     control.abort();
     tracing::info!(synced = result.is_ok(), "ended");

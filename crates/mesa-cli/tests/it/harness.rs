@@ -86,7 +86,7 @@ impl Machine {
             .spawn()
             .unwrap();
         this.server = Some(Server { child, url, data });
-        eventually(Duration::from_secs(60), "the server answers", || {
+        eventually(Duration::from_mins(1), "the server answers", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
                 && this.data().join("admin.key").exists()
         });

@@ -98,11 +98,7 @@ fn a_home_that_cannot_be_written_is_a_warning() {
         "{}",
         done.err
     );
-    assert!(
-        done.err.contains("run cannot be used"),
-        "{}",
-        done.err
-    );
+    assert!(done.err.contains("run cannot be used"), "{}", done.err);
     assert!(!done.err.contains("mesa_x"), "{}", done.err);
 }
 

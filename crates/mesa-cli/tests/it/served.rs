@@ -120,7 +120,7 @@ fn the_key_is_printed_on_terminals_only() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    eventually(Duration::from_secs(60), "the key is written", || {
+    eventually(Duration::from_mins(1), "the key is written", || {
         data.join("admin.key").exists()
     });
     let key = fs::read_to_string(data.join("admin.key")).unwrap();

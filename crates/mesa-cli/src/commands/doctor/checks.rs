@@ -179,7 +179,7 @@ fn clock(date: Option<String>) -> Finding {
     );
     let server = date
         .and_then(|text| time::PrimitiveDateTime::parse(&text, format).ok())
-        .map(|t| t.assume_utc());
+        .map(time::PrimitiveDateTime::assume_utc);
     let Some(server) = server else {
         return Finding::pass("clock", "the server does not tell its time");
     };
