@@ -1,0 +1,114 @@
+//! Kills and what is left after them.
+
+use mesa_e2e::{Client, Server, eventually, sh};
+
+fn mounted() -> (Server, Client, String) {
+    let server = Server::start();
+    server.create_repo("work");
+    let (key, _) = server.create_key("{}");
+    let client = server.client();
+    client.mount(&key).ok();
+    (server, client, key)
+}
+
+#[test]
+fn fsynced_data_survives_the_loss_of_the_client() {
+    let (server, client, key) = mounted();
+    let repo = client.repo("work");
+    sh(&repo, "mkdir d && echo precious > d/f && sync d/f d");
+    client.kill_daemon();
+    drop(client);
+    let fresh = server.client();
+    fresh.mount(&key).ok();
+    assert_eq!(sh(&fresh.repo("work"), "cat d/f"), "precious");
+}
+
+#[test]
+fn a_killed_daemon_loses_nothing_and_mount_recovers() {
+    let (_server, client, _) = mounted();
+    let repo = client.repo("work");
+    sh(
+        &repo,
+        "for i in $(seq 300); do echo $i > f$i; done; mkdir d; mv f1 d/",
+    );
+    client.kill_daemon();
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    assert_eq!(sh(&repo, "ls | wc -l; cat d/f1; cat f300"), "300\n1\n300");
+}
+
+#[test]
+fn a_restarted_server_has_everything_and_the_mount_goes_on() {
+    let (mut server, client, _) = mounted();
+    let repo = client.repo("work");
+    sh(
+        &repo,
+        "for i in $(seq 100); do echo $i > f$i; done; sync f100",
+    );
+    server.kill();
+    // Cached and journalled work goes on without the server.
+    sh(&repo, "echo offline > g; cat g f50");
+    server.restart();
+    client.mesa(&["sync"]).ok();
+    let path = Server::content_path("work", "g");
+    eventually(5, "offline work arrived", || {
+        server.get_raw(&path, &server.admin_key()) == (200, b"offline\n".to_vec())
+    });
+}
+
+#[test]
+fn a_terminated_server_exits_cleanly() {
+    let (mut server, client, _) = mounted();
+    sh(&client.repo("work"), "echo x > f; sync f");
+    assert_eq!(server.terminate(), 0);
+    server.restart();
+    client.mesa(&["sync"]).ok();
+    assert_eq!(sh(&client.repo("work"), "cat f"), "x");
+}
+
+#[test]
+fn a_terminated_daemon_flushes() {
+    let (server, client, _) = mounted();
+    sh(
+        &client.repo("work"),
+        "for i in $(seq 200); do echo $i > f$i; done",
+    );
+    for pid in client.daemon_pids() {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    eventually(10, "the daemon is gone", || {
+        !sh(client.home(), "cat /proc/mounts").contains(&client.mount_point().display().to_string())
+    });
+    let (_, listing) = server.get("/v1/my-org/work/content?path=", &server.admin_key());
+    assert_eq!(listing["child_count"], 200);
+}
+
+#[test]
+fn torture_short() {
+    torture(12, 1, false);
+}
+
+#[test]
+fn torture_losing_the_client() {
+    torture(6, 2, true);
+}
+
+fn torture(rounds: u32, seed: u32, lose_client: bool) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mesa = mesa_e2e::mesa_binary();
+    let binary = mesa.with_file_name("mesa-torture");
+    assert!(
+        binary.is_file(),
+        "build it first: cargo build -p mesa-torture"
+    );
+    let mut command = std::process::Command::new(binary);
+    command
+        .arg("--mesa")
+        .arg(&mesa)
+        .arg("--dir")
+        .arg(dir.path());
+    command.args(["--rounds", &rounds.to_string(), "--seed", &seed.to_string()]);
+    if lose_client {
+        command.arg("--lose-client");
+    }
+    mesa_e2e::Output::of(&mut command).ok();
+}

@@ -1,0 +1,7 @@
+//! End-to-end tests. See the crate's documentation for what they need.
+
+mod access;
+mod conformance;
+mod durability;
+mod sharing;
+mod workloads;
