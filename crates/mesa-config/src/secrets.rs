@@ -265,13 +265,10 @@ impl SecretStore {
     }
 
     fn lock(&self) -> Result<std::fs::File, SecretError> {
-        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        use std::os::unix::fs::OpenOptionsExt;
         let locked = || -> io::Result<std::fs::File> {
             if let Some(dir) = self.path.parent() {
-                std::fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(dir)?;
+                std::fs::DirBuilder::new().recursive(true).create(dir)?;
             }
             let file = std::fs::OpenOptions::new()
                 .create(true)

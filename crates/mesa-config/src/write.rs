@@ -3,17 +3,18 @@
 use std::{
     fs::{DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 /// Replaces a file: written beside it with `mode`, flushed to stable storage, renamed over it.
-/// Missing directories are made 0700.
+/// Missing directories are made as the umask says: the mount may lie below them, and others may be
+/// let into it; what is secret is the file.
 pub fn write_private(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let dir = path
         .parent()
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    DirBuilder::new().recursive(true).create(dir)?;
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;

@@ -31,6 +31,14 @@ impl Client {
         self.home.path()
     }
 
+    /// Lets other users reach the mount through the home directory.
+    ///
+    /// # Panics
+    /// If the mode cannot be set.
+    pub fn let_others_in(&self) {
+        rustix::fs::chmod(self.home(), rustix::fs::Mode::from(0o755)).expect("chmod");
+    }
+
     /// `mesa ARGS` on this machine.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(mesa_binary());

@@ -13,6 +13,20 @@ fn mounted() -> (Server, Client, String) {
     (server, client, key)
 }
 
+/// Names, kinds, modes, sizes, mtimes, link targets and content hashes of a tree; without the
+/// directories' mtimes, which say when it was extracted.
+fn content_fingerprint(dir: &Path) -> String {
+    let lines = fingerprint(dir);
+    let cut = |line: &str| {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        if words.get(1) == Some(&"d") {
+            words.truncate(3);
+        }
+        words.join(" ")
+    };
+    lines.lines().map(cut).collect::<Vec<_>>().join("\n")
+}
+
 /// Names, kinds, modes, sizes, mtimes, link targets and content hashes of a tree.
 fn fingerprint(dir: &Path) -> String {
     sh(
@@ -184,6 +198,6 @@ fn a_repo_created_after_the_mount_appears() {
     );
     sh(
         &org,
-        "ln later/f work/f 2>&1 | grep -q 'cross-device' && mv later/f work/f && cat work/f",
+        "(ln later/f work/f 2>&1 || true) | grep -q 'cross-device' && mv later/f work/f && cat work/f",
     );
 }

@@ -87,6 +87,8 @@ fn run(options: &Options) -> Result<u64, Error> {
     let mut checked = 0;
     for round in 0..options.rounds {
         let mut worker = rig.start_worker(random.next(), round)?;
+        // The head of a machine that is gone is free again after its lease's deadline.
+        worker.wait_for_a_step(60)?;
         std::thread::sleep(std::time::Duration::from_millis(50 + random.below(1500)));
         let victim = match random.below(3) {
             _ if options.lose_client => Victim::Client,

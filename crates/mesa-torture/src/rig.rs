@@ -54,6 +54,18 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Waits until the workload finished its first step.
+    pub fn wait_for_a_step(&self, seconds: u64) -> Result<(), Error> {
+        let start = Instant::now();
+        while !std::fs::read_to_string(&self.log)?.contains("\ndone ") {
+            if start.elapsed() > Duration::from_secs(seconds) {
+                return Err(Error::Deadline { what: "the workload's first step", seconds });
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// Ends it; a process that hangs on the dead mount goes when the mount does.
     pub fn stop(&mut self) {
         let _ = self.child.kill();

@@ -11,7 +11,8 @@ use crate::case::{Ctx, Failure, OTHER, USER, refused, same};
 
 super::cases!("permissions":
     new_files_belong_to_the_caller, read_and_write_bits, group_bits_win_over_other,
-    supplementary_groups_count, search_permission, directory_write_permission, sticky_directory,
+    supplementary_groups_count, search_permission,
+    stat_below_an_unsearchable_directory, directory_write_permission, sticky_directory,
     chmod_needs_owner, chown_needs_root, chgrp_to_own_group, access_call, list_needs_read,
     rename_needs_both_directories, exec_bit,
 );
@@ -81,11 +82,18 @@ fn search_permission(ctx: &Ctx) -> Result<(), Failure> {
     chmod(ctx.path("d"), Mode::from(0o666))?;
     let path = f.clone();
     ctx.as_user(USER, USER, move || {
-        refused(stat(&path), Errno::ACCESS)?;
         refused(rd(&path), Errno::ACCESS)
     })?;
     chmod(ctx.path("d"), Mode::from(0o711))?;
     ctx.as_user(USER, USER, move || Ok(rd(&f)?))
+}
+
+fn stat_below_an_unsearchable_directory(ctx: &Ctx) -> Result<(), Failure> {
+    ctx.mkdir("d", 0o755)?;
+    let f = ctx.file("d/f", b"x")?;
+    stat(&f)?;
+    chmod(ctx.path("d"), Mode::from(0o666))?;
+    ctx.as_user(USER, USER, move || refused(stat(&f), Errno::ACCESS))
 }
 
 fn directory_write_permission(ctx: &Ctx) -> Result<(), Failure> {

@@ -81,7 +81,11 @@ impl WorkDir {
         for entry in std::fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             if parse(&name).is_none_or(|id| !keep.contains(&id)) {
-                rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty())?;
+                match rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty()) {
+                    // The background deletion was faster.
+                    Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+                    Err(error) => return Err(error.into()),
+                }
                 removed += 1;
             }
         }

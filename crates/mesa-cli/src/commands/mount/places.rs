@@ -25,6 +25,10 @@ pub fn usable(context: &Context, wanted: &Path, name: &str) -> CliResult<PathBuf
 
 fn try_write(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
+    // The way to the mount stays open to others; what is in these directories does not.
+    if let Some(parent) = dir.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
