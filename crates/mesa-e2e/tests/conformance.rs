@@ -3,8 +3,10 @@
 use mesa_e2e::Server;
 
 /// Cases that differ on purpose; each has its reason in `docs/semantics.md`.
-const DELIBERATE: &[&str] =
-    &["attributes/write_clears_setuid", "permissions/stat_below_an_unsearchable_directory"];
+const DELIBERATE: &[&str] = &[
+    "attributes/write_clears_setuid",
+    "permissions/stat_below_an_unsearchable_directory",
+];
 
 #[test]
 fn posix_cases_hold_on_a_mount() {

@@ -59,7 +59,10 @@ impl Worker {
         let start = Instant::now();
         while !std::fs::read_to_string(&self.log)?.contains("\ndone ") {
             if start.elapsed() > Duration::from_secs(seconds) {
-                return Err(Error::Deadline { what: "the workload's first step", seconds });
+                return Err(Error::Deadline {
+                    what: "the workload's first step",
+                    seconds,
+                });
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -147,7 +150,8 @@ impl Rig {
             .args(["--listen", &listen]);
         self.server = Some(command.stdout(log.try_clone()?).stderr(log).spawn()?);
         let start = Instant::now();
-        while std::net::TcpStream::connect(&listen).is_err() {
+        let key = self.dir.join("data/admin.key");
+        while !key.exists() || std::net::TcpStream::connect(&listen).is_err() {
             if start.elapsed() > Duration::from_secs(30) {
                 return Err(Error::Deadline {
                     what: "the server's port",

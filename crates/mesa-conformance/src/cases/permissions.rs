@@ -81,9 +81,7 @@ fn search_permission(ctx: &Ctx) -> Result<(), Failure> {
     let f = ctx.file("d/f", b"x")?;
     chmod(ctx.path("d"), Mode::from(0o666))?;
     let path = f.clone();
-    ctx.as_user(USER, USER, move || {
-        refused(rd(&path), Errno::ACCESS)
-    })?;
+    ctx.as_user(USER, USER, move || refused(rd(&path), Errno::ACCESS))?;
     chmod(ctx.path("d"), Mode::from(0o711))?;
     ctx.as_user(USER, USER, move || Ok(rd(&f)?))
 }
