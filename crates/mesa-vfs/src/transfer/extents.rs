@@ -163,6 +163,7 @@ fn wire(mut ranges: Vec<Range<u64>>) -> Vec<v1::Extent> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of ranges are what is compared
 mod tests {
     use mesa_types::ObjectId;
     use proptest::prelude::*;
