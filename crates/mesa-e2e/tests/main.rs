@@ -3,5 +3,6 @@
 mod access;
 mod conformance;
 mod durability;
+mod layers;
 mod sharing;
 mod workloads;
