@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
         "mesa-api",
         "mesa-config",
     ],
-    &["mesa-store", "mesa-repo", "mesa-client"],
+    &["mesa-store", "mesa-repo", "mesa-client", "mesa-vcs"],
     &["mesa-head", "mesa-vfs"],
     &["mesa-server", "mesa-fuse"],
     &["mesa-cli"],
@@ -26,6 +26,7 @@ const SERVER: &[&str] = &[
     "mesa-meta",
     "mesa-store",
     "mesa-repo",
+    "mesa-vcs",
     "mesa-head",
     "mesa-server",
 ];

@@ -1,0 +1,18 @@
+//! Versions of trees: merging, conflicts, differences.
+//!
+//! Pure: no clock, no randomness, no files, no terminal. Trees and contents come from a
+//! [`tree::TreeSource`]; everything else is a function of its arguments.
+//!
+//! - [`Merge`]: values that may be conflicted, with Jujutsu's algebra.
+//! - [`text`]: merging texts by lines; naming and resolving the conflicts left.
+//! - [`tree`]: merging trees ([`tree::merge_trees`]).
+//!
+//! Design and formats: `docs/design/versioning.md`.
+
+pub mod labels;
+pub mod merge;
+pub mod text;
+pub mod tree;
+
+pub use labels::Labels;
+pub use merge::Merge;
