@@ -1,5 +1,6 @@
 //! All live heads of a server.
 
+mod collect;
 mod open;
 mod reads;
 mod recover;
@@ -19,6 +20,7 @@ use mesa_store::{OrgPacks, PackStore};
 use mesa_types::{ChangeId, HeadId, OrgId, RepoId, SessionId};
 use parking_lot::Mutex;
 
+pub use self::collect::Collected;
 use self::registry::Slot;
 pub use crate::head::command::{Access, SealedAt};
 use crate::{
@@ -49,6 +51,7 @@ struct Inner {
     live: Mutex<HashMap<(OrgId, HeadId), Slot>>,
     /// Where sessions are; they never move.
     sessions: Mutex<HashMap<(OrgId, SessionId), (HeadId, RepoId)>>,
+    cursors: Mutex<collect::Cursors>,
 }
 
 impl Heads {
@@ -62,6 +65,7 @@ impl Heads {
                 orgs: Mutex::default(),
                 live: Mutex::default(),
                 sessions: Mutex::default(),
+                cursors: Mutex::default(),
             }),
         }
     }

@@ -23,6 +23,6 @@ pub use self::{
     error::{HeadError, HeadErrorKind, Result},
     export::Exported,
     head::fanout::{Attached, AttachedSender},
-    heads::{Access, Heads, SealedAt},
+    heads::{Access, Collected, Heads, SealedAt},
     view::{View, ViewEntry, ViewNode, ViewTarget},
 };

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `heads` | `org, "h", head` | [`HeadRow`] |
 //! | `heads` | `org, "p", repo, bookmark` | id of the pending head of the bookmark |
+//! | `heads` | `org, "s", head, session` | empty: the session belongs to the head |
 //! | `sessions` | `org, session` | [`SessionRow`] |
 //! | `oplog` | `org, head, first_seq (u64)` | [`v1::LogEntry`] |
 //! | `git_map` | `org, content id (32)` | blob oid (20 bytes) |
@@ -179,6 +180,33 @@ pub fn pending_key(org: &OrgId, repo: &RepoId, bookmark: &BookmarkName) -> Key {
         .text(repo.as_str())
         .text(bookmark.as_str())
         .into()
+}
+
+/// Key that says that a session belongs to a head.
+pub fn member_key(org: &OrgId, head: &HeadId, session: &SessionId) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("s")
+        .text(head.as_str())
+        .text(session.as_str())
+        .into()
+}
+
+/// What the keys of all sessions of a head begin with.
+pub fn member_prefix(org: &OrgId, head: &HeadId) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("s")
+        .text(head.as_str())
+        .into()
+}
+
+/// What every head's key of an org begins with.
+pub fn head_prefix(org: &OrgId) -> Key {
+    KeyBuf::new(org.as_str()).text("h").into()
+}
+
+/// What every session's key of an org begins with.
+pub fn session_prefix(org: &OrgId) -> Key {
+    KeyBuf::new(org.as_str()).into()
 }
 
 /// Key of a session.

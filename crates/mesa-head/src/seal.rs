@@ -25,6 +25,9 @@ use crate::{
     tree::{PlanEntry, SealPlan, Sealed, SealedListing},
 };
 
+/// Rows of a seal that commit together with its commit; more commit before.
+const ROWS_MAX: usize = 4096;
+
 /// What a seal needs.
 pub struct SealInput {
     /// The changed parts of the tree.
@@ -156,8 +159,10 @@ pub async fn build(
         }
         _ => None,
     };
-    let (files, git_rows) = projector.finish();
-    let index = packs.write(objects).await?;
+    let (files, mut git_rows) = projector.finish();
+    settle_git_rows(catalog, &mut git_rows).await?;
+    let mut index = packs.write(objects).await?;
+    packs.settle(&mut index, ROWS_MAX).await?;
     Ok(Built {
         sealed: Sealed {
             seq: plan.seq,
@@ -173,6 +178,17 @@ pub async fn build(
         git_rows,
         stored: chunks.into_iter().collect(),
     })
+}
+
+/// Commits rows of the git map before the seal: they hold facts about contents, whatever becomes
+/// of the seal.
+async fn settle_git_rows(catalog: &mesa_repo::Catalog, rows: &mut Batch) -> Result<()> {
+    while rows.writes.len() > ROWS_MAX {
+        let mut part = Batch::new();
+        part.writes.extend(rows.writes.drain(..ROWS_MAX));
+        catalog.meta().commit(part).await?;
+    }
+    Ok(())
 }
 
 /// Computes the git objects of every content that has none.

@@ -115,6 +115,7 @@ impl Server {
             .unwrap_or_else(|| format!("{scheme}://{addr}"));
         let connections = TaskTracker::new();
         tokio::spawn(housekeeping(app.clone(), stop.clone()));
+        tokio::spawn(collecting(app.clone(), stop.clone()));
         let accepting = tokio::spawn(listener::serve(
             listener,
             tls,
@@ -149,6 +150,21 @@ async fn housekeeping(app: App, stop: CancellationToken) {
         }
         if let Err(error) = idempotency::purge(&app, ROWS_MAX).await {
             tracing::warn!("old answers were not deleted: {}", error.message());
+        }
+    }
+}
+
+/// Removes rows of the live layer that nobody needs, a bounded number each minute.
+async fn collecting(app: App, stop: CancellationToken) {
+    const ROWS_MAX: usize = 1000;
+    let mut minutes = tokio::time::interval(Duration::from_mins(1));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = minutes.tick() => {}
+        }
+        if let Err(error) = app.heads().collect(ROWS_MAX).await {
+            tracing::warn!(%error, "old rows were not removed");
         }
     }
 }

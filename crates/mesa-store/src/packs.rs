@@ -30,6 +30,9 @@ use cache::Cache;
 use counts::Counters;
 use inflight::Inflight;
 
+/// Index rows in one batch of ours.
+const ROWS_PER_BATCH: usize = 20_000;
+
 /// Bounds and targets, and where time and randomness for pack names come from.
 #[derive(Clone)]
 pub struct PackStoreConfig {
@@ -173,7 +176,8 @@ impl OrgPacks {
     /// Objects there already are skipped. Ids are trusted: check those of foreign bytes with
     /// [`Object::verified`] first.
     pub async fn put(&self, objects: Vec<Object>) -> Result<Stored, StoreError> {
-        let rows = self.write(objects).await?;
+        let mut rows = self.write(objects).await?;
+        self.settle(&mut rows, ROWS_PER_BATCH).await?;
         let stored = rows.stored;
         if rows.rows() > 0 {
             self.commit(rows).await?;
@@ -185,6 +189,24 @@ impl OrgPacks {
     /// together with what refers to them.
     pub async fn write(&self, objects: Vec<Object>) -> Result<IndexRows, StoreError> {
         put::write(self, objects).await
+    }
+
+    /// Commits rows on their own until at most `keep` are left, so that a batch they are added to
+    /// stays small. Rows committed early make objects readable that nothing refers to yet.
+    pub async fn settle(&self, rows: &mut IndexRows, keep: usize) -> Result<(), StoreError> {
+        while rows.rows() > keep {
+            let some = rows.rows().min(keep.max(1));
+            let writes = rows.batch.writes.drain(..some).collect();
+            let part = IndexRows {
+                stored: rows.stored,
+                batch: Batch {
+                    conditions: Vec::new(),
+                    writes,
+                },
+            };
+            self.commit(part).await?;
+        }
+        Ok(())
     }
 
     async fn commit(&self, rows: IndexRows) -> Result<(), StoreError> {

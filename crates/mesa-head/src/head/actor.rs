@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use mesa_meta::Table;
 use mesa_proto::v1::{self, client_message, server_message::Kind};
 use mesa_types::{Nanos, SessionId};
 use tokio::sync::mpsc;
@@ -12,7 +13,10 @@ use super::{
     session::Session,
     turn::Turn,
 };
-use crate::error::{HeadError, HeadErrorKind, Result};
+use crate::{
+    error::{HeadError, HeadErrorKind, Result},
+    rows,
+};
 
 /// Commands that may wait.
 pub(crate) const COMMANDS_MAX: usize = 64;
@@ -112,13 +116,13 @@ async fn turn(
             }
             other => turn.run(other).await?,
         }
-        next = if turn.is_full() {
+        next = if turn.is_full() || turn.discarded {
             None
         } else {
             inbox.try_recv().ok()
         };
     }
-    turn.check_recall();
+    turn.check_recall().await?;
     turn.drop_closed_streams();
     turn.run_parked().await?;
 
@@ -142,7 +146,9 @@ async fn turn(
     let idle = turn.is_idle() && turn.now.0 - turn.state.idle_since.0 >= head.config.idle.0;
     let stopping = !stopping.is_empty();
     // A head that is stopped while it cannot be sealed leaves all the same: the log has it all.
-    turn.stop = (at_rest && waiting.is_empty() && (idle || stopping)) || (stopping && failed);
+    turn.stop = turn.discarded
+        || (at_rest && waiting.is_empty() && (idle || stopping))
+        || (stopping && failed);
     if turn.stop {
         turn.end_all();
     }
@@ -172,6 +178,8 @@ impl Turn<'_> {
                 let session = Session::new(join.row, self.now);
                 self.state.sessions.insert(join.session.clone(), session);
                 self.touch_session(&join.session);
+                let member = rows::member_key(self.head.org(), &self.head.id, &join.session);
+                self.batch.put(Table::Heads, member, bytes::Bytes::new());
                 let joined = Joined { at: self.facts() };
                 self.answer(reply, Ok(joined));
             }
@@ -214,6 +222,15 @@ impl Turn<'_> {
             } => {
                 let closed = self.close(&session, &token).await?;
                 self.answer(reply, closed);
+            }
+            Command::Expire { session, reply } => {
+                let ended = self.expire(&session).await?;
+                self.answer(reply, Ok(ended));
+            }
+            Command::Discard(reply) => {
+                self.discard_unused().await?;
+                let gone = self.discarded;
+                self.answer(reply, Ok(gone));
             }
             Command::Recovered {
                 session,

@@ -1,8 +1,10 @@
 //! Sessions coming and going: new ones, resumed ones, their streams.
 
-use mesa_meta::Table;
+use std::collections::BTreeSet;
+
+use mesa_meta::{Range, Table};
 use mesa_proto::v1::{self, server_message::Kind};
-use mesa_types::{Nanos, SessionId};
+use mesa_types::{BookmarkName, Nanos, SessionId};
 
 use super::{
     command::{HeadFacts, Resumed},
@@ -183,12 +185,73 @@ impl Turn<'_> {
                 "the token is not the session's newest",
             )));
         }
+        self.forget_session(id);
+        self.discard_unused().await?;
+        Ok(Ok(()))
+    }
+
+    /// Ends a session that nobody used for as long as sessions live. Answers whether it is gone.
+    pub async fn expire(&mut self, id: &SessionId) -> Result<bool> {
+        let before = self.now.0 - self.head.config.session_life.0;
+        if self.load_session(id).await? {
+            let in_use = |s: &Session| s.subscriber.is_some() || s.row.seen_ns >= before;
+            if self.state.sessions.get(id).is_some_and(in_use) {
+                return Ok(false);
+            }
+        }
+        self.forget_session(id);
+        self.discard_unused().await?;
+        Ok(true)
+    }
+
+    fn forget_session(&mut self, id: &SessionId) {
         self.end_stream_now(id);
         self.lease_freed(id);
         self.state.sessions.remove(id);
-        let key = rows::session_key(self.head.org(), id);
-        self.batch.delete(Table::Sessions, key);
-        Ok(Ok(()))
+        let org = self.head.org();
+        self.batch
+            .delete(Table::Sessions, rows::session_key(org, id));
+        let member = rows::member_key(org, &self.head.id, id);
+        self.batch.delete(Table::Heads, member);
+        self.sessions_gone.insert(id.clone());
+    }
+
+    /// A head whose change does not exist vanishes with its last session.
+    pub async fn discard_unused(&mut self) -> Result<()> {
+        let Some(pending) = &self.state.row.pending else {
+            return Ok(());
+        };
+        if !self.state.sessions.is_empty() || self.state.row.seq > 0 {
+            return Ok(());
+        }
+        let (org, head) = (self.head.org(), &self.head.id);
+        let prefix = rows::member_prefix(org, head);
+        let meta = self.head.catalog.meta();
+        // Those that end in this turn are still stored.
+        let look = self.sessions_gone.len() + 1;
+        let stored = meta
+            .scan(Table::Heads, &Range::prefix(prefix), look, false)
+            .await?;
+        let gone: BTreeSet<_> = self
+            .sessions_gone
+            .iter()
+            .map(|id| rows::member_key(org, head, id))
+            .collect();
+        if stored.iter().any(|row| !gone.contains(&row.key)) {
+            return Ok(());
+        }
+        if let Ok(name) = pending.bookmark.parse::<BookmarkName>() {
+            let key = rows::pending_key(org, &self.head.repo, &name);
+            if let Some(row) = meta.get(Table::Heads, &key).await?
+                && row.value == head.as_str().as_bytes()
+            {
+                self.batch
+                    .is(Table::Heads, key.clone(), row.version)
+                    .delete(Table::Heads, key);
+            }
+        }
+        self.discarded = true;
+        Ok(())
     }
 
     /// What `OpenHead` says about this head.
@@ -218,8 +281,10 @@ impl Turn<'_> {
         }
         session.subscriber = None;
         session.detached = now;
+        session.row.seen_ns = now.0;
         session.parked.clear();
         session.resend_from = None;
+        self.touch_session(id);
         self.lease_detached(id);
     }
 

@@ -53,6 +53,13 @@ pub(crate) enum Command {
         number: u32,
         reply: Reply<()>,
     },
+    /// Ends a session that was not used for as long as sessions live.
+    Expire {
+        session: SessionId,
+        reply: Reply<bool>,
+    },
+    /// Goes for good if it is pending and no session belongs to it. Answers whether it went.
+    Discard(Reply<bool>),
     /// Seal everything up to now.
     Seal(Reply<SealedAt>),
     /// A seal that ran beside the head has its objects.

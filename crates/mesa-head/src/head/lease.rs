@@ -141,14 +141,17 @@ impl Turn<'_> {
     }
 
     /// Fences a holder that did not give its lease back in time.
-    pub fn check_recall(&mut self) {
+    pub async fn check_recall(&mut self) -> Result<()> {
         let Some(held) = self.state.lease.exclusive.as_ref() else {
-            return;
+            return Ok(());
         };
         if held.recalled.is_some_and(|deadline| deadline <= self.now) {
             let id = held.session.clone();
+            // Not in memory after a restart of the server: its row has to say it all the same.
+            self.load_session(&id).await?;
             self.fence(&id, "unresponsive", "the lease was not given back in time");
         }
+        Ok(())
     }
 
     /// Ends a session's right to go on in this head. Its unacknowledged work goes to a recovery

@@ -30,9 +30,13 @@ pub(crate) struct Turn<'a> {
     batch_bytes: usize,
     head_changed: bool,
     sessions_changed: BTreeSet<SessionId>,
+    /// Sessions that end with this turn.
+    pub sessions_gone: BTreeSet<SessionId>,
     outbox: Vec<Out>,
     pub events: Vec<CatalogEvent>,
     pub stop: bool,
+    /// The head's row goes with this turn.
+    pub discarded: bool,
 }
 
 enum Out {
@@ -57,9 +61,11 @@ impl<'a> Turn<'a> {
             batch_bytes: 0,
             head_changed: false,
             sessions_changed: BTreeSet::new(),
+            sessions_gone: BTreeSet::new(),
             outbox: Vec::new(),
             events: Vec::new(),
             stop: false,
+            discarded: false,
         }
     }
 
@@ -156,7 +162,9 @@ impl<'a> Turn<'a> {
             }
         }
         let key = rows::head_key(&org, &self.head.id);
-        if self.head_changed {
+        if self.discarded {
+            self.batch.delete(Table::Heads, key.clone());
+        } else if self.head_changed {
             let value: Bytes = rows::encode(&self.state.row);
             self.batch.put(Table::Heads, key.clone(), value);
         }

@@ -48,7 +48,6 @@ impl Heads {
         }
         let read_only = request.read_only || !caller.scopes.allow(Scope::Write);
         let target = request.target.clone().and_then(|target| target.kind);
-        let found = self.find_head(&repo, target, request.isolate).await?;
         let span = if read_only {
             IdSpan::default()
         } else {
@@ -58,8 +57,7 @@ impl Heads {
         let mut token = [0; 32];
         self.catalog().random().fill(&mut token);
         let now = self.catalog().now();
-        let row = SessionRow {
-            head: found.head.as_str().to_owned(),
+        let mut row = SessionRow {
             repo: repo.id.as_str().to_owned(),
             key: caller.key.as_str().to_owned(),
             token: token_hash(&token),
@@ -69,22 +67,38 @@ impl Heads {
             client: cut(&request.client),
             host: cut(&request.host),
             read_only,
-            bookmark: found
-                .bookmark
-                .as_ref()
-                .map_or(String::new(), ToString::to_string),
             ..SessionRow::default()
         };
-        let joined = self
-            .call(&caller.org, &found.head, |reply| {
-                let join = Join {
-                    session: session.clone(),
-                    row: row.clone(),
-                };
-                Command::Join(Box::new(join), reply)
-            })
-            .await?;
-        self.remember_session(&caller.org, &session, &found.head, &repo.id);
+        let mut tries = 0;
+        let joined = loop {
+            tries += 1;
+            let found = self
+                .find_head(&repo, target.clone(), request.isolate)
+                .await?;
+            found.head.as_str().clone_into(&mut row.head);
+            row.bookmark = found
+                .bookmark
+                .as_ref()
+                .map_or(String::new(), ToString::to_string);
+            let joined = self
+                .call(&caller.org, &found.head, |reply| {
+                    let join = Join {
+                        session: session.clone(),
+                        row: row.clone(),
+                    };
+                    Command::Join(Box::new(join), reply)
+                })
+                .await;
+            match joined {
+                Ok(joined) => {
+                    self.remember_session(&caller.org, &session, &found.head, &repo.id);
+                    break joined;
+                }
+                // A pending head that vanished with its last session just now.
+                Err(error) if error.code == "HEAD_NOT_FOUND" && tries < ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+        };
         Ok(v1::OpenHeadResponse {
             resume_token: Bytes::copy_from_slice(&token),
             ids: (span.count > 0).then(|| wire_range(&span)),
