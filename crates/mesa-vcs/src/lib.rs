@@ -5,11 +5,14 @@
 //!
 //! - [`Merge`]: values that may be conflicted, with Jujutsu's algebra.
 //! - [`text`]: merging texts by lines; naming and resolving the conflicts left.
+//! - [`markers`]: conflicts in the text of a file.
 //! - [`tree`]: merging trees ([`tree::merge_trees`]).
 //!
 //! Design and formats: `docs/design/versioning.md`.
 
 pub mod labels;
+pub mod markers;
+pub mod memory;
 pub mod merge;
 pub mod text;
 pub mod tree;
