@@ -127,7 +127,7 @@ pub enum BulkTagAction {
 /// Answer of `PATCH /{org}/repos/tags`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkTagsResult {
-    /// Repos that differ from before.
+    /// Repos named, each once, whether or not they had the label like this before.
     pub updated: u64,
 }
 

@@ -19,6 +19,7 @@ use crate::{Client, Output, eventually, mesa_binary};
 pub struct Server {
     dir: TempDir,
     port: u16,
+    args: Vec<String>,
     child: Option<Child>,
 }
 
@@ -28,12 +29,21 @@ impl Server {
     /// # Panics
     /// If it does not come up.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further arguments of `mesa serve`, kept for restarts.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start_with(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = free.expect("a free port").port();
         let mut server = Self {
             dir,
             port,
+            args: args.iter().map(ToString::to_string).collect(),
             child: None,
         };
         server.restart();
@@ -57,6 +67,7 @@ impl Server {
             .arg("--data-dir")
             .arg(self.data_dir())
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(&self.args)
             .env("HOME", self.dir.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second descriptor"))

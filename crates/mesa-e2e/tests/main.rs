@@ -1,6 +1,7 @@
 //! End-to-end tests. See the crate's documentation for what they need.
 
 mod access;
+mod clients;
 mod conformance;
 mod durability;
 mod layers;

@@ -44,6 +44,12 @@ pub struct Args {
     /// The org made on the first start
     #[arg(long, default_value = "my-org", value_name = "SLUG")]
     bootstrap_org: OrgSlug,
+    /// REST requests per second one credential may make in the long run; 0 = no limit
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    rate_per_second: u32,
+    /// REST requests one credential may make in a burst
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    rate_burst: u32,
     /// Form of log lines
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: Format,
@@ -79,6 +85,8 @@ pub fn run(context: &Context, args: Args) -> CliResult {
     if let (Some(cert), Some(key)) = (args.tls_cert, args.tls_key) {
         options.tls = Some(mesa_server::TlsOptions { cert, key });
     }
+    options.limits.rate_per_second = args.rate_per_second;
+    options.limits.rate_burst = args.rate_burst;
     raise_open_files();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,0 +1,4 @@
+// Every test of the published TypeScript clients in one process, and a look at what was driven.
+import './org.test.mjs';
+import './repos.test.mjs';
+import './errors.test.mjs';
