@@ -13,6 +13,7 @@ pub mod key;
 pub mod org;
 pub mod page;
 pub mod repo;
+pub mod signing_key;
 pub mod tags;
 pub mod time;
 
@@ -28,6 +29,7 @@ pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 pub use repo::{
     BulkTagAction, BulkTags, BulkTagsResult, Repo, RepoCreate, RepoList, RepoUpdate, Upstream,
 };
+pub use signing_key::{SigningKey, SigningKeyCreate, SigningKeyList};
 pub use tags::{TagPatch, Tags};
 pub use time::Timestamp;
 

@@ -4,6 +4,7 @@
 pub mod credential;
 pub mod grpc;
 pub mod origin;
+pub mod private_key;
 pub mod rest;
 pub mod sync;
 pub mod transport;
@@ -11,6 +12,7 @@ pub mod transport;
 pub use credential::{Credentials, Secret};
 pub use grpc::GrpcSync;
 pub use origin::{Origin, OriginError};
+pub use private_key::PrivateKey;
 pub use rest::{RestClient, RestError, RestErrorKind};
 pub use sync::{AttachStream, SyncApi, SyncError, SyncErrorKind};
 pub use transport::{TransportError, TransportOptions};

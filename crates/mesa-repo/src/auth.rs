@@ -14,16 +14,16 @@ use std::{
 };
 
 use mesa_meta::Batch;
-use mesa_types::{KeyId, Nanos, RepoName};
+use mesa_types::{KeyId, Nanos, RepoId, RepoName};
 
-pub(crate) use self::verifier::lookup_hash;
+pub(crate) use self::verifier::{lookup_hash, signing_lookup_hash};
 use self::{
-    cache::CachedKey,
-    token::{Grant, Token},
+    cache::{CachedKey, Proof},
+    token::{Claims, Grant, Signer, Token},
 };
 pub use self::{
     error::{AuthError, AuthErrorKind},
-    principal::Principal,
+    principal::{Author, Principal},
     secret::Secret,
     server_key::{ServerKey, ServerKeyError},
     verifier::Verifier,
@@ -33,7 +33,7 @@ use crate::{
     record::RecordBatch,
     records::{
         ApiKey,
-        api_key::{KeyById, KeyByLookup, KeyUse},
+        api_key::{KeyById, KeyByLookup, KeyUse, LookupHash},
         repo::RepoByName,
     },
 };
@@ -96,25 +96,18 @@ impl Authenticator {
             expires: sooner(fresh.expires, held.expires),
             token: held.token,
             operator: held.operator && fresh.operator,
+            read_only: held.read_only.clone(),
+            authors: held.authors.clone(),
             ..fresh
         })
     }
 
     async fn by_key(&self, bearer: &str, now: Nanos) -> Result<Principal, AuthError> {
         let lookup = lookup_hash(bearer);
-        let cache = self.catalog.key_cache();
-        let key = if let Some(key) = cache.by_lookup(&lookup, now) {
-            key
-        } else {
-            let row = self
-                .catalog
-                .read::<KeyByLookup>(&KeyByLookup::key_of(&lookup))
-                .await?
-                .ok_or(AuthErrorKind::Unknown)?;
-            self.key(&row.record.id, now).await?
-        };
-        if !key.verifier.accepts(bearer) {
-            return Err(AuthErrorKind::Unknown.into());
+        let key = self.key_by_lookup(&lookup, now).await?;
+        match &key.proof {
+            Proof::Secret(verifier) if verifier.accepts(bearer) => {}
+            _ => return Err(AuthErrorKind::Unknown.into()),
         }
         valid(&key.record, now)?;
         self.note_use(&key, now).await;
@@ -123,11 +116,10 @@ impl Authenticator {
 
     async fn by_token(&self, bearer: &str, now: Nanos) -> Result<Principal, AuthError> {
         let token = Token::parse(bearer)?;
-        let key = self.key(token.key(), now).await?;
-        let claims = token.verified(&key.verifier)?;
+        let (key, claims) = self.signer(&token, now).await?;
         valid(&key.record, now)?;
         let grant = claims.grant(now)?;
-        let repos = self.granted_repos(&key, &grant).await?;
+        let (repos, read_only) = self.granted_repos(&key, &grant).await?;
         self.note_use(&key, now).await;
         let whole = principal(&key);
         Ok(Principal {
@@ -136,37 +128,86 @@ impl Authenticator {
             expires: sooner(whole.expires, Some(grant.expires)),
             token: true,
             operator: false,
+            read_only,
+            authors: grant.authors,
             ..whole
         })
     }
 
-    /// The repos a token is for; `None` = no restriction. Names that do not exist, or of other
-    /// orgs, stand for nothing.
+    /// The key that signed a token, and what it says.
+    async fn signer(
+        &self,
+        token: &Token<'_>,
+        now: Nanos,
+    ) -> Result<(Arc<CachedKey>, Claims), AuthError> {
+        match token.signer() {
+            Signer::Secret(id) => {
+                let key = self.key(id, now).await?;
+                let Proof::Secret(verifier) = &key.proof else {
+                    return Err(AuthErrorKind::Unknown.into());
+                };
+                let claims = token.verified(verifier)?;
+                Ok((key, claims))
+            }
+            Signer::Public(public) => {
+                // The signature first: an org is only looked for by those who can sign.
+                let (org, claims) = token.self_signed(public)?;
+                let lookup = signing_lookup_hash(&org, public);
+                let key = self.key_by_lookup(&lookup, now).await?;
+                let registered = matches!(&key.proof, Proof::Public(own) if own == public);
+                if !registered || key.org_slug.as_str() != org {
+                    return Err(AuthErrorKind::Unknown.into());
+                }
+                Ok((key, claims))
+            }
+        }
+    }
+
+    async fn key_by_lookup(
+        &self,
+        lookup: &LookupHash,
+        now: Nanos,
+    ) -> Result<Arc<CachedKey>, AuthError> {
+        if let Some(key) = self.catalog.key_cache().by_lookup(lookup, now) {
+            return Ok(key);
+        }
+        let row = self
+            .catalog
+            .read::<KeyByLookup>(&KeyByLookup::key_of(lookup))
+            .await?
+            .ok_or(AuthErrorKind::Unknown)?;
+        self.key(&row.record.id, now).await
+    }
+
+    /// The repos a token is for (`None` = no restriction), and those of them it may only read.
+    /// Names that do not exist, or of other orgs, stand for nothing.
     async fn granted_repos(
         &self,
         key: &CachedKey,
         grant: &Grant,
-    ) -> Result<Option<BTreeSet<mesa_types::RepoId>>, AuthError> {
-        let mut out = grant.repo_ids.clone();
-        if let Some(names) = &grant.repos {
-            let keys: Vec<_> = names
-                .iter()
-                .filter_map(|name| {
-                    let (org, repo) = name.split_once('/')?;
-                    let repo = repo.parse::<RepoName>().ok()?;
-                    (org == key.org_slug.as_str())
-                        .then(|| RepoByName::key_of(&key.record.org, &repo))
-                })
-                .collect();
-            let rows = self.catalog.read_many::<RepoByName>(&keys).await?;
-            let ids = rows
-                .into_iter()
-                .flatten()
-                .map(|row| row.record.repo)
-                .collect();
-            out = narrowed(Some(ids), out);
+    ) -> Result<(Option<BTreeSet<RepoId>>, BTreeSet<RepoId>), AuthError> {
+        let Some(named) = &grant.repos else {
+            return Ok((grant.repo_ids.clone(), BTreeSet::new()));
+        };
+        let (mut keys, mut read_only) = (Vec::new(), Vec::new());
+        for repo in named {
+            let parts = repo.name.split_once('/');
+            let name = parts.filter(|(org, _)| *org == key.org_slug.as_str());
+            if let Some(Ok(name)) = name.map(|(_, name)| name.parse::<RepoName>()) {
+                keys.push(RepoByName::key_of(&key.record.org, &name));
+                read_only.push(repo.read_only);
+            }
         }
-        Ok(out)
+        let rows = self.catalog.read_many::<RepoByName>(&keys).await?;
+        let (mut ids, mut only_read) = (BTreeSet::new(), BTreeSet::new());
+        for (row, read_only) in rows.into_iter().zip(read_only) {
+            let Some(row) = row else { continue };
+            if read_only {
+                only_read.insert(row.record.repo.clone());
+            }
+            ids.insert(row.record.repo);
+        }
+        Ok((narrowed(Some(ids), grant.repo_ids.clone()), only_read))
     }
 
     /// The key with this id, from the cache if it is fresh there.
@@ -198,15 +239,16 @@ impl Authenticator {
             .await?
             .ok_or(AuthErrorKind::Unknown)?
             .slug;
-        let verifier = self
-            .catalog
-            .server_key()
-            .open(&record.id, &record.verifier)
-            .map_err(AuthError::internal)?;
+        let proof = if let Some(public) = record.public_key {
+            Proof::Public(public)
+        } else {
+            let opened = self.catalog.server_key().open(&record.id, &record.verifier);
+            Proof::Secret(opened.map_err(AuthError::internal)?)
+        };
         let key = Arc::new(CachedKey {
             record,
             org_slug,
-            verifier,
+            proof,
             last_used: used.map_or(i64::MIN, |u| u.record.last_used.0).into(),
             loaded: now,
         });
@@ -248,6 +290,8 @@ fn principal(key: &CachedKey) -> Principal {
         key_name: record.name.clone(),
         scopes: record.scopes.clone(),
         repos: record.repos.clone(),
+        read_only: BTreeSet::new(),
+        authors: Vec::new(),
         expires: record.expires,
         token: false,
         operator: record.operator,

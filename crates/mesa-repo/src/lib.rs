@@ -18,7 +18,7 @@ pub mod record;
 pub mod records;
 pub mod tags;
 
-pub use auth::{AuthError, AuthErrorKind, Authenticator, Principal, Secret, ServerKey};
+pub use auth::{AuthError, AuthErrorKind, Authenticator, Author, Principal, Secret, ServerKey};
 pub use catalog::{Actor, Catalog, CatalogEvent};
 pub use error::{Error, ErrorKind};
 pub use page::{Page, PageRequest};

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod orgs;
 pub mod repo_tags;
 pub mod repos;
+pub mod signing_keys;
 pub mod whoami;
 
 use std::sync::Arc;
@@ -49,6 +50,11 @@ pub fn router(app: App) -> Router {
             "/v1/{org}/api-keys/{id}",
             delete(api_keys::revoke).patch(api_keys::update),
         )
+        .route(
+            "/v1/{org}/signing-keys",
+            get(signing_keys::list).post(signing_keys::create),
+        )
+        .route("/v1/{org}/signing-keys/{id}", delete(signing_keys::revoke))
         .route("/v1/{org}/repos", get(repos::list).post(repos::create))
         .route("/v1/{org}/repos/tags", patch(repo_tags::update))
         .route("/v1/{org}/{repo}", repo)

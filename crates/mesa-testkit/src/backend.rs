@@ -99,6 +99,8 @@ impl Backend {
             key_name: None,
             scopes: Scopes::new(scopes.iter().copied()),
             repos: None,
+            read_only: std::collections::BTreeSet::new(),
+            authors: Vec::new(),
             expires: None,
             token: false,
             operator: false,

@@ -3,20 +3,27 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
-use mesa_client::rest::KeyRequest;
+use mesa_client::{PrivateKey, RestErrorKind, rest::KeyRequest};
 use mesa_types::{OrgSlug, RepoName};
+use serde_json::json;
 
-use crate::{context::Context, credentials::ControlPlane, duration, error::CliResult};
+use crate::{
+    context::Context,
+    credentials::ControlPlane,
+    duration,
+    error::{CliError, CliResult},
+};
 
-/// API keys (needs a key with scope admin)
+/// API keys and signing keys (needs a key with scope admin)
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a key; prints the secret, which is shown only once
     #[command(
-        after_help = "Example:\n  mesa key create --name sandbox --repo agent-workspace --expires 1h"
+        after_help = "Examples:\n  mesa key create --name sandbox --repo agent-workspace --expires 1h\n  \
+                      mesa key create --signing --name backend --scope admin"
     )]
     Create(Create),
-    /// List keys, without their secrets
+    /// List keys, without their secrets; signing keys come last
     #[command(after_help = "Example:\n  mesa key list --status active --json")]
     List(List),
     /// End a key at once
@@ -57,6 +64,9 @@ pub struct Create {
     /// Its life, 100 s to 365 d [default: for ever]
     #[arg(long, value_parser = duration::parse, value_name = "TIME")]
     expires: Option<Duration>,
+    /// Make a private key that signs access tokens; only its public half goes to the server
+    #[arg(long)]
+    signing: bool,
 }
 
 #[derive(Debug, Args)]
@@ -113,11 +123,30 @@ async fn create(context: &Context, plane: &ControlPlane, args: &Create) -> CliRe
         repo_ids: Some(repo_ids).filter(|r| !r.is_empty()),
         expires_in_seconds: args.expires.map(|e| e.as_secs()),
     };
-    let made = plane
-        .call(async |client| client.create_key(org.as_str(), &request).await)
-        .await?;
+    let (id, secret, shown) = if args.signing {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| CliError::failure(format!("no randomness: {e}")))?;
+        let private = PrivateKey::from_seed(org.clone(), &seed);
+        let public = private.public_text();
+        let made = plane
+            .call(async |client| {
+                client
+                    .create_signing_key(org.as_str(), &public, &request)
+                    .await
+            })
+            .await?;
+        let mut shown = json!(made);
+        shown["private_key"] = json!(private.text());
+        (made.key.id, private.text(), shown)
+    } else {
+        let made = plane
+            .call(async |client| client.create_key(org.as_str(), &request).await)
+            .await?;
+        let shown = json!(made);
+        (made.id, made.key, shown)
+    };
     if context.printer.json {
-        context.printer.value(&made);
+        context.printer.value(&shown);
     } else {
         let life = args.expires.map_or_else(
             || "it does not expire".to_owned(),
@@ -125,8 +154,8 @@ async fn create(context: &Context, plane: &ControlPlane, args: &Create) -> CliRe
         );
         context
             .printer
-            .note(format!("made key {} of org '{org}'; {life}", made.id));
-        context.printer.line(&made.key);
+            .note(format!("made key {id} of org '{org}'; {life}"));
+        context.printer.line(&secret);
     }
     Ok(())
 }
@@ -149,13 +178,33 @@ async fn list(context: &Context, plane: &ControlPlane, args: &List) -> CliResult
             break;
         }
     }
+    let mut signing = Vec::new();
+    loop {
+        let page = plane
+            .call(async |client| {
+                client
+                    .list_signing_keys(org.as_str(), &args.status, cursor.clone())
+                    .await
+            })
+            .await?;
+        signing.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
     if context.printer.json {
-        context.printer.value(&keys);
+        let all = keys.iter().map(|key| json!(key));
+        let all: Vec<_> = all.chain(signing.iter().map(|key| json!(key))).collect();
+        context.printer.value(&all);
         return Ok(());
     }
+    let signing = signing.iter().map(|signing| (&signing.key, "signing"));
     let rows: Vec<Vec<String>> = keys
         .iter()
-        .map(|key| {
+        .map(|key| (key, "api"))
+        .chain(signing)
+        .map(|(key, kind)| {
             let state = match (&key.revoked_at, &key.expires_at) {
                 (Some(at), _) => format!("revoked {at}"),
                 (None, Some(at)) => format!("expires {at}"),
@@ -165,7 +214,8 @@ async fn list(context: &Context, plane: &ControlPlane, args: &List) -> CliResult
                 format!("{} repo{}", r.len(), if r.len() == 1 { "" } else { "s" })
             });
             let name = key.name.clone().unwrap_or_else(|| "-".to_owned());
-            vec![key.id.clone(), name, key.scopes.join("+"), repos, state]
+            let (kind, scopes) = (kind.to_owned(), key.scopes.join("+"));
+            vec![key.id.clone(), kind, name, scopes, repos, state]
         })
         .collect();
     context.printer.table(&rows);
@@ -175,7 +225,14 @@ async fn list(context: &Context, plane: &ControlPlane, args: &List) -> CliResult
 async fn revoke(context: &Context, plane: &ControlPlane, args: &Revoke) -> CliResult {
     let org = plane.org().await?;
     let answer = plane
-        .call(async |client| client.revoke_key(org.as_str(), &args.id).await)
+        .call(
+            async |client| match client.revoke_key(org.as_str(), &args.id).await {
+                Err(error) if error.kind == RestErrorKind::NotFound => {
+                    client.revoke_signing_key(org.as_str(), &args.id).await
+                }
+                answer => answer,
+            },
+        )
         .await?;
     if context.printer.json {
         context.printer.value(&answer);

@@ -84,6 +84,15 @@ fn control_plane() {
     let mut command = machine.command(&["repo", "list", "--all"]);
     command.env("MESA_API_KEY", key["key"].as_str().unwrap());
     machine.run(command).code(4);
+    let signing = json(&admin(&machine, &["key", "create", "--signing", "--json"]).code(0));
+    let text = signing["private_key"].as_str().unwrap();
+    assert!(text.starts_with("mesa_private_key_my-org_"), "{text}");
+    let id = signing["id"].as_str().unwrap();
+    let list = admin(&machine, &["key", "list"]).code(0).out;
+    assert!(list.contains(id) && list.contains("signing"), "{list}");
+    admin(&machine, &["key", "revoke", id]).code(0);
+    let active = admin(&machine, &["key", "list", "--status", "active"]).code(0);
+    assert!(!active.out.contains(id), "{}", active.out);
     admin(&machine, &["repo", "delete", "nothing"]).code(3);
     admin(&machine, &["repo", "delete", "a"]).code(0);
 }

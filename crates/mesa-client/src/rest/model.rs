@@ -91,6 +91,16 @@ pub struct CreatedKey {
     pub more: Map<String, Value>,
 }
 
+/// The public half of a signing key: an [`ApiKey`] with a public key in place of the secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// base64url of its 32 bytes.
+    pub public_key: String,
+    /// Everything that keys have.
+    #[serde(flatten)]
+    pub key: ApiKey,
+}
+
 /// A bookmark.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bookmark {

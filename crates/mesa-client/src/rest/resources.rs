@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Page, RestClient, RestError,
-    model::{ApiKey, Bookmark, Change, CreatedKey, Org, Repo, Whoami},
+    model::{ApiKey, Bookmark, Change, CreatedKey, Org, Repo, SigningKey, Whoami},
 };
 
 /// No body.
@@ -29,6 +29,13 @@ pub struct KeyRequest {
     /// Life in seconds; absent = for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct SigningKeyRequest<'a> {
+    public_key: &'a str,
+    #[serde(flatten)]
+    request: &'a KeyRequest,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +135,39 @@ impl RestClient {
     ) -> Result<Page<ApiKey>, RestError> {
         let query = vec![("status", status.to_owned())];
         self.page(&[org, "api-keys"], "api_keys", cursor, query)
+            .await
+    }
+
+    /// Registers the public half of a signing key.
+    pub async fn create_signing_key(
+        &self,
+        org: &str,
+        public_key: &str,
+        request: &KeyRequest,
+    ) -> Result<SigningKey, RestError> {
+        let body = SigningKeyRequest {
+            public_key,
+            request,
+        };
+        self.call(Method::POST, &[org, "signing-keys"], &[], Some(&body))
+            .await
+    }
+
+    /// The org's signing keys; `status` as in [`RestClient::list_keys`].
+    pub async fn list_signing_keys(
+        &self,
+        org: &str,
+        status: &str,
+        cursor: Option<String>,
+    ) -> Result<Page<SigningKey>, RestError> {
+        let query = vec![("status", status.to_owned())];
+        self.page(&[org, "signing-keys"], "signing_keys", cursor, query)
+            .await
+    }
+
+    /// Ends a signing key.
+    pub async fn revoke_signing_key(&self, org: &str, id: &str) -> Result<Value, RestError> {
+        self.call(Method::DELETE, &[org, "signing-keys", id], &[], NONE)
             .await
     }
 

@@ -46,7 +46,7 @@ impl Heads {
         if let Some(resume) = &request.resume {
             return self.resume_head(caller, &repo, resume).await;
         }
-        let read_only = request.read_only || !caller.scopes.allow(Scope::Write);
+        let read_only = request.read_only || !caller.allows(&repo.id, Scope::Write);
         let target = request.target.clone().and_then(|target| target.kind);
         let span = if read_only {
             IdSpan::default()

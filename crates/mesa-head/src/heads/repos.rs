@@ -41,7 +41,7 @@ pub(super) fn info(caller: &Principal, repo: &Repo) -> v1::RepoInfo {
         id: repo.id.to_string(),
         default_bookmark: repo.default_bookmark.to_string(),
         tag: repo.tag,
-        writable: caller.scopes.allow(Scope::Write),
+        writable: caller.allows(&repo.id, Scope::Write),
         created_ns: repo.created.0,
     }
 }

@@ -9,7 +9,10 @@ use mesa_types::{KeyId, Nanos, OrgSlug};
 use parking_lot::Mutex;
 
 use super::verifier::Verifier;
-use crate::records::{ApiKey, api_key::LookupHash};
+use crate::records::{
+    ApiKey,
+    api_key::{LookupHash, PublicKey},
+};
 
 /// Keys held at most; one more empties the cache.
 const KEYS_MAX: usize = 10_000;
@@ -17,12 +20,21 @@ const KEYS_MAX: usize = 10_000;
 /// bounds how late one made by another process of the same store does.
 const FRESH: Nanos = Nanos(5 * 1_000_000_000);
 
+/// What proves that a request comes from the key's holder.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    /// An API key's secret, or a token signed with it.
+    Secret(Verifier),
+    /// A token signed with the private half.
+    Public(PublicKey),
+}
+
 /// A key as loaded.
 #[derive(Debug)]
 pub(crate) struct CachedKey {
     pub(crate) record: ApiKey,
     pub(crate) org_slug: OrgSlug,
-    pub(crate) verifier: Verifier,
+    pub(crate) proof: Proof,
     /// Nanoseconds; `i64::MIN` = never.
     pub(crate) last_used: AtomicI64,
     pub(crate) loaded: Nanos,

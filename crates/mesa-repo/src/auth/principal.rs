@@ -10,6 +10,15 @@ use crate::{
     records::{Scope, Scopes},
 };
 
+/// One author that a token names for the commits made with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Name.
+    pub name: String,
+    /// Address, if it is given.
+    pub email: Option<String>,
+}
+
 /// Who is calling, and what they may do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -25,6 +34,10 @@ pub struct Principal {
     pub scopes: Scopes,
     /// The repos it sees; `None` = all of the org.
     pub repos: Option<BTreeSet<RepoId>>,
+    /// Repos in which it may only read, whatever its scopes.
+    pub read_only: BTreeSet<RepoId>,
+    /// Who its commits are by, in order, if its token says so.
+    pub authors: Vec<Author>,
     /// When it ends.
     pub expires: Option<Nanos>,
     /// Came with an access token instead of the key itself.
@@ -42,6 +55,24 @@ impl Principal {
             Err(AuthError::forbidden(format!(
                 "this needs the scope '{scope}'"
             )))
+        }
+    }
+
+    /// Whether what needs `scope` is permitted in this repo.
+    pub fn allows(&self, repo: &RepoId, scope: Scope) -> bool {
+        let held = self.scopes.allow(scope) && self.sees(repo);
+        held && (scope == Scope::Read || !self.read_only.contains(repo))
+    }
+
+    /// `Forbidden` unless what needs `scope` is permitted in this repo.
+    pub fn require_in(&self, repo: &RepoId, scope: Scope) -> Result<(), AuthError> {
+        self.require(scope)?;
+        if self.allows(repo, scope) {
+            Ok(())
+        } else {
+            Err(AuthError::forbidden(
+                "the access token permits only reading in this repo".to_owned(),
+            ))
         }
     }
 

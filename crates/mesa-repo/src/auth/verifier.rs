@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::records::api_key::LookupHash;
+use crate::records::api_key::{LookupHash, PublicKey};
 
 /// base64url(SHA-256(key)) in ASCII, 43 bytes: verifies the key, and is the HMAC key of the
 /// tokens its holder signs. As good as the key itself for making tokens, so stored encrypted only.
@@ -60,6 +60,41 @@ pub(crate) fn lookup_hash(key: &str) -> LookupHash {
     hash.update(b"mesa key lookup v1\0");
     hash.update(key.as_bytes());
     LookupHash(hash.finalize().into())
+}
+
+/// The hash a signing key is found by.
+pub(crate) fn signing_lookup_hash(org: &str, key: &PublicKey) -> LookupHash {
+    let mut hash = Sha256::new();
+    hash.update(b"mesa signing key lookup v1\0");
+    hash.update(org.as_bytes());
+    hash.update(b"\0");
+    hash.update(key.0);
+    LookupHash(hash.finalize().into())
+}
+
+impl PublicKey {
+    /// The key with this base64url text (no padding), if it is one that signatures can be trusted
+    /// under: a point of the curve, and not one of the few that fit any message.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).ok()?;
+        (!key.is_weak()).then_some(Self(bytes))
+    }
+
+    /// Its base64url text.
+    pub fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// Whether `signature` is this key's over `text`.
+    pub(super) fn signed(&self, text: &str, signature: &[u8]) -> bool {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0);
+        let signature = ed25519_dalek::Signature::from_slice(signature);
+        match (key, signature) {
+            (Ok(key), Ok(signature)) => key.verify_strict(text.as_bytes(), &signature).is_ok(),
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

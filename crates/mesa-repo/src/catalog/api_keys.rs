@@ -14,7 +14,7 @@ use crate::{
     record::{RecordBatch, Versioned},
     records::{
         ApiKey, Scope, Scopes,
-        api_key::{KeyById, KeyByLookup, KeyUse},
+        api_key::{KeyById, KeyByLookup, KeyUse, PublicKey},
     },
     tags,
 };
@@ -79,6 +79,8 @@ pub struct KeyFilter {
     pub scope: Option<Scope>,
     /// Named among the repos it is restricted to.
     pub repo: Option<RepoId>,
+    /// Signing keys instead of API keys.
+    pub signing: bool,
 }
 
 impl ApiKey {
@@ -136,6 +138,29 @@ impl Catalog {
         new: NewKey,
         actor: &Actor,
     ) -> Result<NewKeySecret, Error> {
+        let record = self.bounded_key(caller, new).await?;
+        self.store_key(record, Secret::generate(&**self.random()), actor)
+            .await
+    }
+
+    /// Registers the public half of a signing key for a caller with the admin scope, within the
+    /// same bounds as [`Catalog::create_key`]. Its tokens never exceed it.
+    pub async fn create_signing_key(
+        &self,
+        caller: &Principal,
+        new: NewKey,
+        public_key: PublicKey,
+        actor: &Actor,
+    ) -> Result<ApiKey, Error> {
+        let mut record = self.bounded_key(caller, new).await?;
+        record.public_key = Some(public_key);
+        record.lookup = crate::auth::signing_lookup_hash(caller.org_slug.as_str(), &public_key);
+        self.insert_key(&record, actor).await?;
+        Ok(record)
+    }
+
+    /// A new key within what its creator may do; without what proves it.
+    async fn bounded_key(&self, caller: &Principal, new: NewKey) -> Result<ApiKey, Error> {
         caller.require(Scope::Admin).map_err(|e| denied(&e))?;
         let scopes = checked_scopes(new.scopes.as_deref())?;
         if scopes.highest() > caller.scopes.highest() {
@@ -160,8 +185,7 @@ impl Catalog {
         record.repos = repos;
         record.expires = expires;
         record.created_by = Some(caller.key.clone());
-        self.store_key(record, Secret::generate(&**self.random()), actor)
-            .await
+        Ok(record)
     }
 
     /// Makes an admin key of an org without a creator: at the server's first start and for orgs
@@ -189,7 +213,11 @@ impl Catalog {
         page: &PageRequest,
     ) -> Result<Page<ListedKey>, Error> {
         let now = self.now();
-        let keep = |key: &ApiKey| within(caller, key) && key.passes(filter, now);
+        let keep = |key: &ApiKey| {
+            key.public_key.is_some() == filter.signing
+                && within(caller, key)
+                && key.passes(filter, now)
+        };
         let page = self.page(&ApiKey::prefix(&caller.org), page, keep).await?;
         let uses: Vec<_> = page
             .items
@@ -244,11 +272,16 @@ impl Catalog {
         };
         let mut batch = Batch::new();
         batch.replace_record(&next, read.version);
+        let action = if next.public_key.is_some() {
+            "signing_key.revoke"
+        } else {
+            "api_key.revoke"
+        };
         self.audit(
             &mut batch,
             &next.org,
             actor,
-            "api_key.revoke",
+            action,
             next.id.as_str(),
             json!({}),
         );
@@ -330,6 +363,7 @@ impl Catalog {
             created_by: None,
             expires: None,
             revoked: None,
+            public_key: None,
         })
     }
 
@@ -344,6 +378,14 @@ impl Catalog {
         record.verifier = self
             .server_key()
             .seal(&record.id, &verifier, &**self.random());
+        self.insert_key(&record, actor).await?;
+        Ok(NewKeySecret {
+            key: record,
+            secret,
+        })
+    }
+
+    async fn insert_key(&self, record: &ApiKey, actor: &Actor) -> Result<(), Error> {
         let (org, id) = (record.org.clone(), record.id.clone());
         let mut index = Batch::new();
         index
@@ -360,27 +402,22 @@ impl Catalog {
             return Err(Error::new(
                 crate::error::ErrorKind::Exists,
                 "API_KEY_EXISTS",
-                "this API key exists already",
+                "this key exists already",
             ));
         }
         let mut batch = Batch::new();
-        batch.insert_record(&record);
+        batch.insert_record(record);
         let detail = json!({
             "scopes": record.scopes, "repo_ids": record.repos, "expires": record.expires,
         });
-        self.audit(
-            &mut batch,
-            &org,
-            actor,
-            "api_key.create",
-            id.as_str(),
-            detail,
-        );
+        let action = if record.public_key.is_some() {
+            "signing_key.create"
+        } else {
+            "api_key.create"
+        };
+        self.audit(&mut batch, &org, actor, action, id.as_str(), detail);
         if self.commit(batch).await? {
-            Ok(NewKeySecret {
-                key: record,
-                secret,
-            })
+            Ok(())
         } else {
             Err(Error::contended())
         }

@@ -13,7 +13,7 @@ use crate::{
     page::{Page, PageRequest},
     record::{Record, RecordBatch, Versioned},
     records::{
-        Bookmark, OperationKind, Repo,
+        Bookmark, OperationKind, Repo, Scope,
         repo::{FileIdCounter, RepoByName, RepoByTag},
     },
     tags::{self, TagFilter},
@@ -294,6 +294,9 @@ impl Catalog {
                 if !caller.sees(id) {
                     return Err(missing());
                 }
+                caller
+                    .require_in(id, Scope::Write)
+                    .map_err(|e| Error::forbidden(e.message))?;
                 let read = self.living_repo(&caller.org, id).await?;
                 let mut next = read.record.clone();
                 tags::patch(&mut next.tags, &patch)?;

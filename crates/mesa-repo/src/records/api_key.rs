@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{GLOBAL_SHARD, scope::Scopes};
 use crate::record::Record;
 
-/// SHA-256 over `mesa key lookup v1`, a NUL and the key's text: finds a key, verifies nothing.
+/// Finds a key, verifies nothing: SHA-256 over `mesa key lookup v1`, a NUL and the key's text; of a
+/// signing key, over `mesa signing key lookup v1`, a NUL, the org's slug, a NUL and the public key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LookupHash(#[serde(with = "crate::record::hex_text")] pub [u8; 32]);
 
@@ -32,7 +33,11 @@ impl fmt::Debug for SealedVerifier {
     }
 }
 
-/// An API key.
+/// The public half of an Ed25519 key whose private half signs access tokens, in hex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PublicKey(#[serde(with = "crate::record::hex_text")] pub [u8; 32]);
+
+/// An API key, or a signing key: those have a public key in place of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// Public identity.
@@ -43,7 +48,7 @@ pub struct ApiKey {
     pub name: Option<String>,
     /// Finds the key by its secret.
     pub lookup: LookupHash,
-    /// Verifies the secret and tokens signed with it.
+    /// Verifies the secret and tokens signed with it; empty for a signing key.
     pub verifier: SealedVerifier,
     /// What it permits.
     pub scopes: Scopes,
@@ -62,6 +67,9 @@ pub struct ApiKey {
     pub expires: Option<Nanos>,
     /// When it was revoked.
     pub revoked: Option<Nanos>,
+    /// What verifies the tokens of a signing key; `None` for an API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<PublicKey>,
 }
 
 impl ApiKey {

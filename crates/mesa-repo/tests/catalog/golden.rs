@@ -78,6 +78,7 @@ fn stored_bytes() {
             created_by: Some(key()),
             expires: Some(Nanos(9)),
             revoked: None,
+            public_key: None,
         }),
         stored(&KeyUse {
             org: org(),

@@ -93,7 +93,7 @@ impl Caller {
             .parse::<RepoName>()
             .map_err(|_| ApiError::not_found("repo").narrowed("REPO_NOT_FOUND"))?;
         let repo = app.catalog().visible_repo(&self.principal, &name).await?;
-        self.principal.require(scope)?;
+        self.principal.require_in(&repo.id, scope)?;
         Ok(repo)
     }
 }

@@ -31,7 +31,7 @@ pub struct Filter {
     repo_id: Option<String>,
 }
 
-fn scope_of(scope: mesa_api::Scope) -> Scope {
+pub(super) fn scope_of(scope: mesa_api::Scope) -> Scope {
     match scope {
         mesa_api::Scope::Read => Scope::Read,
         mesa_api::Scope::Write => Scope::Write,
@@ -68,6 +68,7 @@ pub async fn list(
         },
         scope: wanted.scope.map(scope_of),
         repo,
+        signing: false,
     };
     let page = app
         .catalog()
@@ -105,22 +106,12 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<ApiKeyCreated>), ApiError> {
     caller.org(&org, Scope::Admin)?;
     let wanted = body.value;
-    let repos = wanted.repo_ids.map(|ids| {
-        let parse = |id: String| {
-            id.parse::<RepoId>().map_err(|_| {
-                let shown: String = id.chars().take(80).collect();
-                ApiError::bad_request(format!("there is no repo '{}'", shown.escape_debug()))
-                    .narrowed("INVALID_REPO_IDS")
-            })
-        };
-        ids.into_iter().map(parse).collect::<Result<Vec<_>, _>>()
-    });
     let new = NewKey {
         name: wanted.name,
         scopes: wanted
             .scopes
             .map(|scopes| scopes.into_iter().map(scope_of).collect()),
-        repos: repos.transpose()?,
+        repos: repo_ids(wanted.repo_ids)?,
         expires_in_secs: wanted.expires_in_seconds,
         tags: wanted.tags.unwrap_or_default(),
     };
@@ -129,6 +120,19 @@ pub async fn create(
         .create_key(&caller.principal, new, &caller.actor)
         .await?;
     Ok((StatusCode::CREATED, Json(created(&made))))
+}
+
+/// Repo ids of a body. What cannot be one is as wrong as one that does not exist.
+pub(super) fn repo_ids(ids: Option<Vec<String>>) -> Result<Option<Vec<RepoId>>, ApiError> {
+    let parse = |id: String| {
+        id.parse::<RepoId>().map_err(|_| {
+            let shown: String = id.chars().take(80).collect();
+            ApiError::bad_request(format!("there is no repo '{}'", shown.escape_debug()))
+                .narrowed("INVALID_REPO_IDS")
+        })
+    };
+    ids.map(|ids| ids.into_iter().map(parse).collect())
+        .transpose()
 }
 
 /// A new key on the wire, with its secret.
@@ -149,6 +153,15 @@ pub(super) fn created(made: &NewKeySecret) -> ApiKeyCreated {
     }
 }
 
+/// Checks that the id is of an API key, and not of a signing key.
+async fn api_key(app: &App, caller: &Caller, id: &KeyId) -> Result<(), ApiError> {
+    let key = app.catalog().key(&caller.principal, id).await?;
+    if key.public_key.is_some() {
+        return Err(no_key());
+    }
+    Ok(())
+}
+
 /// Revokes a key, and with it every token it signed.
 pub async fn revoke(
     State(app): State<App>,
@@ -157,6 +170,7 @@ pub async fn revoke(
 ) -> Result<Json<Success>, ApiError> {
     caller.org(&org, Scope::Admin)?;
     let id = id.parse::<KeyId>().map_err(|_| no_key())?;
+    api_key(&app, &caller, &id).await?;
     app.catalog()
         .revoke_key(&caller.principal, &id, &caller.actor)
         .await?;
@@ -172,6 +186,7 @@ pub async fn update(
 ) -> Result<Json<ApiKeyTags>, ApiError> {
     caller.org(&org, Scope::Admin)?;
     let id = id.parse::<KeyId>().map_err(|_| no_key())?;
+    api_key(&app, &caller, &id).await?;
     let tags = app
         .catalog()
         .update_key_tags(&caller.principal, &id, &body.value.tags, &caller.actor)

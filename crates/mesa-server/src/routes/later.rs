@@ -10,8 +10,6 @@ use crate::{error::ApiError, state::App};
 const PATHS: &[&str] = &[
     "/v1/{org}/webhook-targets",
     "/v1/{org}/webhook-targets/{id}",
-    "/v1/{org}/signing-keys",
-    "/v1/{org}/signing-keys/{id}",
     "/v1/{org}/audit",
     "/v1/{org}/{repo}/upstream/syncs",
     "/v1/{org}/{repo}/upstream/syncs/{id}",

@@ -150,7 +150,7 @@ impl Receiver {
                         break Some(error);
                     }
                 }
-                _ = look.tick() => match self.auth.access(&self.caller, self.grace).await {
+                _ = look.tick() => match self.access().await {
                     Ok(Access::Good { .. }) => {}
                     Ok(Access::Expired { .. }) if told_expired => {}
                     Ok(Access::Expired { .. }) => {
@@ -177,8 +177,15 @@ impl Receiver {
         }
     }
 
+    /// What this stream may do now.
+    async fn access(&self) -> Result<Access, HeadError> {
+        self.auth
+            .access(&self.caller, self.head.repo(), self.grace)
+            .await
+    }
+
     async fn take(&self, message: v1::ClientMessage) -> Result<(), HeadError> {
-        let access = self.auth.access(&self.caller, self.grace).await?;
+        let access = self.access().await?;
         if matches!(access, Access::Expired { .. })
             && matches!(
                 message.kind,
@@ -211,7 +218,7 @@ impl Receiver {
                 ))
             }
             Ok(CatalogEvent::KeyRevoked { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                self.auth.access(&self.caller, self.grace).await.map(|_| ())
+                self.access().await.map(|_| ())
             }
             Ok(_) | Err(broadcast::error::RecvError::Closed) => Ok(()),
         }

@@ -2,7 +2,7 @@
 
 use mesa_head::{Access, HeadError};
 use mesa_repo::{AuthErrorKind, Authenticator, Catalog, Principal, Scope};
-use mesa_types::Nanos;
+use mesa_types::{Nanos, RepoId};
 use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::status::to_status;
@@ -45,12 +45,17 @@ impl Auth {
 
     /// What a message on a stream may do. For `grace` after its expiry a credential still covers
     /// what was journalled before.
-    pub async fn access(&self, held: &Principal, grace: Nanos) -> Result<Access, HeadError> {
+    pub async fn access(
+        &self,
+        held: &Principal,
+        repo: &RepoId,
+        grace: Nanos,
+    ) -> Result<Access, HeadError> {
         let now = self.now();
         match self.authenticator.recheck(held, now).await {
             Ok(fresh) => Ok(Access::Good {
                 key: fresh.key.clone(),
-                write: fresh.scopes.allow(Scope::Write),
+                write: fresh.allows(repo, Scope::Write),
             }),
             Err(error) => match (error.kind, held.expires) {
                 (AuthErrorKind::Expired, Some(at)) if now.0 - at.0 < grace.0 => {

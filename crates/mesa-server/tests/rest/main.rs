@@ -18,4 +18,5 @@ mod listener;
 mod mount;
 mod orgs;
 mod repos;
+mod signing_keys;
 mod start;
