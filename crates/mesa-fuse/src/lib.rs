@@ -9,6 +9,7 @@ pub mod counters;
 pub mod errno;
 pub mod fdpass;
 pub mod mount;
+pub mod quiet;
 pub mod session;
 pub mod wire;
 

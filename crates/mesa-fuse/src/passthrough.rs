@@ -26,6 +26,9 @@ use crate::{
 /// Name of the [`table`] in the state directory.
 const TABLE_NAME: &str = "fuse-open-files";
 
+/// In place of a registration where we serve the node: the kernel counts from 1.
+const SERVED: BackingId = BackingId(0);
+
 /// Open nodes.
 pub(crate) struct Registry {
     /// The connection has passthrough.
@@ -41,6 +44,8 @@ struct Inner {
 
 struct OpenNode {
     opens: u32,
+    /// Where it is written down.
+    slot: Option<Slot>,
     /// The kernel serves this cycle from here.
     registered: Option<Registered>,
     /// Files behind handles that we serve.
@@ -50,7 +55,6 @@ struct OpenNode {
 struct Registered {
     id: BackingId,
     identity: Identity,
-    slot: Option<Slot>,
     /// Absent if a former process registered it.
     backing: Option<Arc<Backing>>,
 }
@@ -87,15 +91,15 @@ impl Registry {
         match Table::open(&state_dir.join(TABLE_NAME), resume) {
             Ok((table, recorded)) => {
                 inner.nodes.extend(recorded.into_iter().map(|found| {
-                    let registered = Registered {
+                    let registered = (found.id != SERVED).then_some(Registered {
                         id: found.id,
                         identity: found.identity,
-                        slot: Some(found.slot),
                         backing: None,
-                    };
+                    });
                     let node = OpenNode {
                         opens: found.opens,
-                        registered: Some(registered),
+                        slot: Some(found.slot),
+                        registered,
                         served: HashMap::new(),
                     };
                     (NodeId(found.node), node)
@@ -133,15 +137,17 @@ impl Registry {
                 entry
             }
             hash_map::Entry::Vacant(vacant) => {
-                let mut registered = match &mode {
+                let registered = match &mode {
                     OpenMode::Local(backing) if self.enabled => register(device, backing),
                     _ => None,
                 };
-                if let (Some(registered), Some(table)) = (&mut registered, table) {
-                    registered.slot = table.insert(node.0, registered.id, registered.identity);
-                }
+                let (id, identity) = registered
+                    .as_ref()
+                    .map_or((SERVED, Identity::NONE), |r| (r.id, r.identity));
+                let slot = table.as_mut().and_then(|t| t.insert(node.0, id, identity));
                 vacant.insert(OpenNode {
                     opens: 1,
+                    slot,
                     registered,
                     served: HashMap::new(),
                 })
@@ -211,16 +217,9 @@ impl Registry {
 
 impl OpenNode {
     fn record(&self, table: Option<&mut Table>) {
-        if let (
-            Some(Registered {
-                id,
-                slot: Some(slot),
-                ..
-            }),
-            Some(table),
-        ) = (&self.registered, table)
-        {
-            table.update(*slot, *id, self.opens);
+        if let (Some(slot), Some(table)) = (self.slot, table) {
+            let id = self.registered.as_ref().map_or(SERVED, |found| found.id);
+            table.update(slot, id, self.opens);
         }
     }
 }
@@ -236,6 +235,8 @@ impl Registered {
 }
 
 impl Identity {
+    const NONE: Self = Self { dev: 0, ino: 0 };
+
     fn of(backing: &Backing) -> Option<Self> {
         let stat = rustix::fs::fstat(&backing.file).ok()?;
         Some(Self {
@@ -251,7 +252,6 @@ fn register(device: &Device, backing: &Arc<Backing>) -> Option<Registered> {
         Ok(id) => Some(Registered {
             id,
             identity,
-            slot: None,
             backing: Some(backing.clone()),
         }),
         Err(error) => {
@@ -297,6 +297,30 @@ mod tests {
         assert!(registry.backing(node, Handle(2)).is_some());
         registry.released(&device, node, Handle(2));
         assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn the_next_process_serves_what_this_one_did() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, device) = (Registry::new(true), device());
+        first.record_in(dir.path(), false);
+        let (node, handle) = (NodeId(5), Handle(1));
+        let served = OpenMode::Served { keep_cache: true };
+        first.opened(&device, node, handle, served).unwrap();
+        drop(first);
+        let second = Registry::new(true);
+        second.record_in(dir.path(), true);
+        assert_eq!(second.len(), 1);
+        let mode = OpenMode::Local(backing());
+        let reply = second.opened(&device, node, Handle(2), mode).unwrap();
+        assert_eq!(reply.flags & open::PASSTHROUGH, 0, "not while it is open");
+        second.released(&device, node, Handle(2));
+        second.released(&device, node, handle);
+        assert_eq!(second.len(), 0);
+        drop(second);
+        let third = Registry::new(true);
+        third.record_in(dir.path(), true);
+        assert_eq!(third.len(), 0);
     }
 
     #[test]

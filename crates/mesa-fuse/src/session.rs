@@ -1,6 +1,7 @@
 //! A connection being served: negotiated with the kernel, read by its threads, ended by unmount.
 
 mod handle;
+mod near;
 mod negotiate;
 mod pending;
 mod reader;

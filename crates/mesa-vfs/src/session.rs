@@ -16,6 +16,7 @@
 //! asynchronous, the tree calls `append_content` also before it appends a rename or link of a file
 //! that has a work file, so that content comes before the name in the order.
 
+mod bell;
 mod config;
 mod core;
 mod handle;

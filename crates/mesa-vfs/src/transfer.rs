@@ -86,8 +86,9 @@ fn groups(jobs: Vec<Job>) -> Vec<Vec<Job>> {
 async fn work(session: &Arc<Session>, generation: u64, jobs: Vec<Job>) {
     let key = session.content().fetcher().key().clone();
     let works: Vec<_> = jobs.iter().map(|(_, job)| Arc::clone(&job.work)).collect();
+    let quiet = session.config().quiet.clone();
     let read = move || {
-        let pick = |work| pickup::pick(&key, work);
+        let pick = |work| pickup::pick(&key, work, quiet.as_ref());
         works.iter().map(pick).collect::<Vec<_>>()
     };
     let Ok(picks) = tokio::task::spawn_blocking(read).await else {

@@ -249,6 +249,10 @@ impl Tree {
         };
         if let Some(node) = self.get_mut(id) {
             node.lookups = node.lookups.saturating_sub(count);
+            if node.lookups == 0 {
+                // Its pages went with it.
+                node.pages = 0;
+            }
         }
         self.prune(id);
     }
@@ -487,13 +491,24 @@ impl Tree {
         let Some(node) = self.get_mut(id) else {
             return false;
         };
-        let mark = match node.content {
-            ContentRef::Empty => 1,
-            ContentRef::Chunk { id, .. } | ContentRef::Manifest { id, .. } => {
-                u32::from_le_bytes([id.0[0], id.0[1], id.0[2], id.0[3]]) | 1
-            }
-        };
+        let mark = page_mark(&node.content);
         std::mem::replace(&mut node.pages, mark) == mark
+    }
+
+    /// A file is about to be read: whether its present content was opened before, since when the
+    /// presenter has known it without a break.
+    pub fn is_read_again(&mut self, id: FileId) -> bool {
+        let Some(node) = self.get_mut(id) else {
+            return false;
+        };
+        let mark = page_mark(&node.content);
+        // No page mark is even.
+        let once = mark & !1;
+        if node.pages == mark || node.pages == once {
+            return true;
+        }
+        node.pages = once;
+        false
     }
 
     /// The file is about to be written past the page cache.
@@ -506,5 +521,15 @@ impl Tree {
     /// The content the node has by the head's order (not counting what is only here).
     pub fn content(&self, id: FileId) -> Option<ContentRef> {
         self.get(id).map(|n| n.content)
+    }
+}
+
+/// Tells contents apart, well enough for pages of one file. Odd.
+fn page_mark(content: &ContentRef) -> u32 {
+    match content {
+        ContentRef::Empty => 1,
+        ContentRef::Chunk { id, .. } | ContentRef::Manifest { id, .. } => {
+            u32::from_le_bytes([id.0[0], id.0[1], id.0[2], id.0[3]]) | 1
+        }
     }
 }

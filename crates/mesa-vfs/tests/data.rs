@@ -3,11 +3,17 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use mesa_types::NodeKind;
 use mesa_vfs::{
-    fs::{AttrChange, Filesystem, FsError, OpenFlags, OpenMode, RenameFlags, TimeOrNow},
+    fs::{AttrChange, Filesystem, FsError, Handle, OpenFlags, OpenMode, RenameFlags, TimeOrNow},
     session::Durability,
 };
 use support::{
@@ -30,7 +36,7 @@ async fn clean_content_is_read_and_rewritten() {
     let (OpenMode::Local(one), OpenMode::Local(other)) = (&reader.mode, &writer.mode) else {
         panic!("not local");
     };
-    assert!(std::sync::Arc::ptr_eq(one, other));
+    assert!(Arc::ptr_eq(one, other));
     write_at(m, node, &writer, 5, b"AFTER!").await;
     let seen = done(m.read(node, reader.handle, 0, 100)).await.unwrap();
     assert_eq!(seen, "from AFTER!");
@@ -222,6 +228,57 @@ async fn small_files_can_come_from_memory() {
     m.release(node, reader.handle);
     m.sync_all().await.unwrap();
     assert_eq!(server.content("f").unwrap(), b"ab23456789");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_again_and_cannot_change_comes_from_the_page_cache() {
+    let server = FakeServer::new();
+    let writers = Arc::new(AtomicBool::new(true));
+    let seen = Arc::clone(&writers);
+    let options = Options {
+        served_max: 1000,
+        quiet: Some(Arc::new(move |_| !seen.load(Ordering::SeqCst))),
+        ..Options::default()
+    };
+    let rig = Rig::with(&server, options);
+    let m = &rig.mount;
+    let reads = async |name: &str| {
+        let node = find(m, name).await.unwrap().node;
+        let reader = done(m.open(USER, node, read_flags())).await.unwrap();
+        let data = done(m.read(node, reader.handle, 0, 100)).await.unwrap();
+        m.release(node, reader.handle);
+        let kept = match reader.mode {
+            OpenMode::Local(_) => None,
+            OpenMode::Served { keep_cache } => Some(keep_cache),
+        };
+        (kept, data)
+    };
+    // A mapping may still write to it.
+    put(m, "f", b"one").await.unwrap();
+    m.sync_all().await.unwrap();
+    assert_eq!(reads("f").await.0, None);
+    assert_eq!(reads("f").await.0, None);
+    writers.store(false, Ordering::SeqCst);
+    for text in ["two", "three"] {
+        put(m, "f", text.as_bytes()).await.unwrap();
+        m.sync_all().await.unwrap();
+        assert_eq!(reads("f").await, (None, text.into()), "read once");
+        assert_eq!(reads("f").await, (Some(false), text.into()));
+        assert_eq!(reads("f").await, (Some(true), text.into()), "no request");
+    }
+    // Written to while it is read: through the same pages, by one way for all.
+    let node = find(m, "f").await.unwrap().node;
+    let reader = done(m.open(USER, node, read_flags())).await.unwrap();
+    let writer = done(m.open(USER, node, write_flags())).await.unwrap();
+    assert!(matches!(writer.mode, OpenMode::Served { keep_cache: true }));
+    done(m.write(node, writer.handle, 0, b"T")).await.unwrap();
+    m.release(node, writer.handle);
+    // Of a descriptor given out by a process that is gone only the node is known.
+    let data = done(m.read(node, Handle(1 << 40), 0, 100)).await.unwrap();
+    assert_eq!(data, "Three");
+    m.release(node, reader.handle);
+    m.sync_all().await.unwrap();
+    assert_eq!(reads("f").await, (None, "Three".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

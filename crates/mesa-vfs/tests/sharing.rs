@@ -128,6 +128,11 @@ async fn many_small_races_end_in_one_state() {
     let server = FakeServer::new();
     let (one, two) = (Rig::new(&server), Rig::new(&server));
     mkdir(&one.mount, "d").await.unwrap();
+    one.mount.sync_all().await.unwrap();
+    until("the directory", || async {
+        find(&two.mount, "d").await.is_ok()
+    })
+    .await;
     let run = |mount: mesa_vfs::mount::Mount, own: &'static str| async move {
         for round in 0..30 {
             let name = format!("d/{}", round % 5);

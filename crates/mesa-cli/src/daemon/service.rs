@@ -406,7 +406,7 @@ fn config(plan: &Plan, api: &Arc<GrpcSync>, content: &Arc<ContentStore>) -> CliR
         host: host_name(),
         clock: Arc::new(SystemClock),
         random: Arc::new(|| getrandom::u32().unwrap_or(0)),
-        quiet: None,
+        quiet: mesa_fuse::quiet::probe(&plan.state_dir),
         groups: Arc::new(ProcGroups),
         tuning: Tuning::default(),
         runtime: tokio::runtime::Handle::current(),

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::error::{CliError, CliResult, Exit};
 
+/// Priority of background threads.
+const BACKGROUND_NICE: i32 = 5;
+
 /// How long the end of the process may take to send what is left.
 const FINAL_SYNC: Duration = Duration::from_secs(30);
 
@@ -96,8 +99,14 @@ fn serve_with(
     ready: Ready,
 ) -> Result<(), Stop> {
     crate::commands::serve::raise_open_files();
+    crate::commands::serve::small_pages();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
+        // What runs here (sending, hashing, waiting) makes way for the programs that use the mount;
+        // the threads that answer them are others.
+        .on_thread_start(|| {
+            let _ = rustix::process::setpriority_process(None, BACKGROUND_NICE);
+        })
         .enable_all()
         .build()
         .map_err(|e| Stop::Start(CliError::io("cannot start", &e)))?;

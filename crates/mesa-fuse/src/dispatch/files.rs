@@ -204,6 +204,10 @@ pub(super) fn copy_file_range(
     opcode: Opcode,
     mut args: Args<'_>,
 ) -> Result<Answer, Errno> {
+    if call.session.negotiated.mode == Mode::Passthrough {
+        // The kernel copies from local file to local file without asking, if it may.
+        return Err(Errno::NOSYS);
+    }
     let raw: CopyFileRangeIn = args.take()?;
     let step = call.session.fs.copy_file_range(
         (call.node(), Handle(raw.fh_in)),

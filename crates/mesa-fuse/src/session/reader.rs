@@ -6,7 +6,7 @@ use futures::FutureExt;
 use rustix::io::Errno;
 use zerocopy::FromBytes;
 
-use super::{MAX_WRITE, Session};
+use super::{MAX_WRITE, Session, near::Near};
 use crate::{
     dispatch::{self, Answer, Args, Body, Future},
     wire::{
@@ -41,9 +41,15 @@ pub(crate) fn prefer_this_thread() {
 fn run(session: &Arc<Session>) {
     let header = size_of::<InHeader>() + size_of::<WriteIn>();
     let mut buffer = vec![0; (MAX_WRITE + header).max(READ_BUFFER_MIN)];
+    let mut near = Near::new();
     loop {
         match session.device.read(&mut buffer) {
-            Ok(len) => serve(session, &buffer[..len]),
+            Ok(len) => {
+                if let Ok((header, _)) = InHeader::read_from_prefix(&buffer[..len]) {
+                    near.request_of(header.pid);
+                }
+                serve(session, &buffer[..len]);
+            }
             // ENOENT: the request was taken back between wake-up and read.
             Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => {}
             Err(Errno::NODEV | Errno::CONNABORTED) => return,

@@ -71,6 +71,14 @@ struct Slot {
     first: Option<Arc<Backing>>,
 }
 
+/// Attributes that stay as they are until somebody opens the file for writing.
+#[derive(Debug, Default)]
+struct Settled {
+    /// Counts what may change them.
+    changes: u64,
+    stat: Option<WorkStat>,
+}
+
 /// A private local file holding the bytes of one node since it was opened for writing.
 ///
 /// Life: made by [`crate::session::Session::create_work`] or
@@ -85,6 +93,7 @@ pub struct WorkFile {
     backing: Mutex<Slot>,
     writers: AtomicU32,
     dropped: AtomicBool,
+    settled: Mutex<Settled>,
     pub(crate) pick: Mutex<PickState>,
 }
 
@@ -115,6 +124,7 @@ impl WorkFile {
             }),
             writers: AtomicU32::new(0),
             dropped: AtomicBool::new(false),
+            settled: Mutex::default(),
             pick: Mutex::new(PickState {
                 base,
                 stat: None,
@@ -170,14 +180,37 @@ impl WorkFile {
         Ok(backing)
     }
 
-    /// Attributes now.
+    /// Attributes now; without a system call if nobody can change the file.
     pub fn stat(&self) -> FsResult<WorkStat> {
+        if let Some(stat) = self.settled_stat() {
+            return Ok(stat);
+        }
         let open = self.backing.lock().open.upgrade();
         let stat = match open {
             Some(backing) => rustix::fs::fstat(&backing.file),
             None => self.dir.stat(self.id),
         };
         stat.map(|s| WorkStat::of(&s)).map_err(|_| FsError::Io)
+    }
+
+    /// Attributes of a file that nobody can write to, neither through a descriptor nor through a
+    /// mapping, unless it is opened for writing again.
+    pub fn settled_stat(&self) -> Option<WorkStat> {
+        self.settled.lock().stat
+    }
+
+    /// To be taken before looking whether somebody can write; see [`WorkFile::settle`].
+    pub(crate) fn changes(&self) -> u64 {
+        self.settled.lock().changes
+    }
+
+    /// Nobody can write, and the file has attributes `stat`; void if it was opened for writing
+    /// since `changes` was taken.
+    pub(crate) fn settle(&self, changes: u64, stat: WorkStat) {
+        let mut settled = self.settled.lock();
+        if settled.changes == changes && self.writers() == 0 {
+            settled.stat = Some(stat);
+        }
     }
 
     /// Sets the mtime, as utimens on the node does.
@@ -194,7 +227,11 @@ impl WorkFile {
                 tv_nsec: tv_nsec.into(),
             },
         };
-        futimens(&self.backing()?.file, &times).map_err(|_| FsError::Io)
+        let backing = self.backing()?;
+        let mut settled = self.settled.lock();
+        settled.changes += 1;
+        settled.stat = None;
+        futimens(&backing.file, &times).map_err(|_| FsError::Io)
     }
 
     /// Sets the mtime of a file just made. `unchanged`: what it holds is its base.
@@ -213,6 +250,9 @@ impl WorkFile {
 
     /// A descriptor was opened for writing.
     pub fn begin_write(&self) {
+        let mut settled = self.settled.lock();
+        settled.changes += 1;
+        settled.stat = None;
         self.writers.fetch_add(1, Ordering::AcqRel);
     }
 

@@ -12,14 +12,23 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::{
+    fs::{AtFlags, CWD, IFlags, Mode, OFlags, Stat},
+    io::Errno,
+};
 
 use super::work::WorkId;
 
 /// Files waiting to be deleted are deleted in the caller's time beyond this many.
 const DOOMED_MAX: usize = 10_000;
 
-/// A directory of files named by numbers.
+/// Directories the files are spread over. Files of one directory lie close together on the disk,
+/// and a filesystem that looks there for room walks past all that were deleted lately.
+const SHARDS: u64 = 256;
+/// `FS_TOPDIR_FL`: subdirectories are not related, each may lie anywhere.
+const UNRELATED: IFlags = IFlags::from_bits_retain(0x0002_0000);
+
+/// A directory of files named by numbers, in [`SHARDS`] directories.
 pub(crate) struct WorkDir {
     path: PathBuf,
     dir: OwnedFd,
@@ -44,12 +53,17 @@ impl WorkDir {
             OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        let mut last = 0;
-        for entry in std::fs::read_dir(path)? {
-            if let Some(id) = parse(&entry?.file_name()) {
-                last = last.max(id.0);
-            }
+        // Not every filesystem knows it.
+        if let Ok(flags) = rustix::fs::ioctl_getflags(&dir)
+            && !flags.contains(UNRELATED)
+        {
+            let _ = rustix::fs::ioctl_setflags(&dir, flags | UNRELATED);
         }
+        let mut last = 0;
+        each_file(path, |_, id| {
+            last = last.max(id.map_or(0, |id| id.0));
+            Ok(())
+        })?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
             dir,
@@ -78,17 +92,16 @@ impl WorkDir {
     /// Deletes every file that is not in `keep`: pool files and files whose operations are done.
     pub fn retain(&self, keep: &HashSet<WorkId>) -> io::Result<u64> {
         let mut removed = 0;
-        for entry in std::fs::read_dir(&self.path)? {
-            let name = entry?.file_name();
-            if parse(&name).is_none_or(|id| !keep.contains(&id)) {
-                match rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty()) {
+        each_file(&self.path, |path, id| {
+            if id.is_none_or(|id| !keep.contains(&id)) {
+                match std::fs::remove_file(path) {
                     // The background deletion was faster.
-                    Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => removed += 1,
                 }
-                removed += 1;
             }
-        }
+            Ok(())
+        })?;
         Ok(removed)
     }
 
@@ -98,7 +111,7 @@ impl WorkDir {
             let mut pool = self.pool.lock();
             (pool.pop(), pool.len())
         };
-        if left < self.pool_size / 2 {
+        if left < self.pool_size / 2 && !self.filling.load(Ordering::Acquire) {
             self.fill_later();
         }
         match taken {
@@ -110,17 +123,37 @@ impl WorkDir {
     fn make(&self) -> io::Result<(WorkId, OwnedFd)> {
         loop {
             let id = WorkId(self.next.fetch_add(1, Ordering::AcqRel));
-            let made = rustix::fs::openat(
-                &self.dir,
-                name(id),
-                OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
-                Mode::RUSR | Mode::WUSR,
-            );
+            let made = self.in_shard(id, || {
+                rustix::fs::openat(
+                    &self.dir,
+                    name(id),
+                    OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
+                    Mode::RUSR | Mode::WUSR,
+                )
+            });
             match made {
                 Ok(file) => return Ok((id, file)),
-                Err(rustix::io::Errno::EXIST) => {}
+                Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Does what puts a file into the directory of `id`, which is made when it is not there.
+    fn in_shard<T>(
+        &self,
+        id: WorkId,
+        put: impl Fn() -> rustix::io::Result<T>,
+    ) -> rustix::io::Result<T> {
+        match put() {
+            Err(Errno::NOENT) => {
+                match rustix::fs::mkdirat(&self.dir, shard(id), Mode::RWXU) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error),
+                }
+                put()
+            }
+            done => done,
         }
     }
 
@@ -177,13 +210,17 @@ impl WorkDir {
     /// Moves a file from elsewhere on the same filesystem in under a new number.
     pub fn take_in(&self, from: &Path) -> io::Result<WorkId> {
         let id = WorkId(self.next.fetch_add(1, Ordering::AcqRel));
-        rustix::fs::renameat(CWD, from, &self.dir, name(id))?;
+        self.in_shard(id, || rustix::fs::renameat(CWD, from, &self.dir, name(id)))?;
         Ok(id)
     }
 
     /// Gives a file a second name in another directory, for recovery.
     pub fn link_to(&self, id: WorkId, other: &Self) -> io::Result<()> {
-        rustix::fs::linkat(&self.dir, name(id), &other.dir, name(id), AtFlags::empty())?;
+        // Told apart from a directory that is not there.
+        self.stat(id)?;
+        other.in_shard(id, || {
+            rustix::fs::linkat(&self.dir, name(id), &other.dir, name(id), AtFlags::empty())
+        })?;
         Ok(())
     }
 
@@ -239,12 +276,35 @@ fn has_fine_times(dir: &Path) -> io::Result<bool> {
     Ok(seen[0] != seen[1] && seen[1] != seen[2])
 }
 
+fn shard(id: WorkId) -> String {
+    format!("{:02x}", id.0 % SHARDS)
+}
+
+/// Path below the directory.
 fn name(id: WorkId) -> String {
-    format!("{:x}", id.0)
+    format!("{:02x}/{:x}", id.0 % SHARDS, id.0)
 }
 
 fn parse(name: &std::ffi::OsStr) -> Option<WorkId> {
     u64::from_str_radix(name.to_str()?, 16).ok().map(WorkId)
+}
+
+/// Calls `visit` with every file and its number, if its name is one.
+fn each_file(
+    dir: &Path,
+    mut visit: impl FnMut(&Path, Option<WorkId>) -> io::Result<()>,
+) -> io::Result<()> {
+    for shard in std::fs::read_dir(dir)? {
+        let shard = shard?;
+        if !shard.file_type()?.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(shard.path())? {
+            let entry = entry?;
+            visit(&entry.path(), parse(&entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -265,6 +325,25 @@ mod tests {
         assert_eq!(dir.retain(&HashSet::from([second])).unwrap(), 4);
         assert!(dir.stat(second).is_ok());
         assert!(dir.stat(first).is_err());
+    }
+
+    #[test]
+    fn files_are_spread_and_found_again_wherever_they_come_from() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = WorkDir::open_dir(&tmp.path().join("work"), 0).unwrap();
+        let made: Vec<_> = (0..2 * SHARDS).map(|_| dir.create().unwrap().0).collect();
+        let shards = std::fs::read_dir(tmp.path().join("work")).unwrap().count();
+        assert_eq!(shards as u64, SHARDS);
+        let outside = tmp.path().join("outside");
+        std::fs::write(&outside, b"x").unwrap();
+        let taken = dir.take_in(&outside).unwrap();
+        assert_eq!(dir.stat(taken).unwrap().st_size, 1);
+        let other = WorkDir::open_dir(&tmp.path().join("other"), 0).unwrap();
+        dir.link_to(made[1], &other).unwrap();
+        assert!(other.stat(made[1]).is_ok());
+        let gone = dir.link_to(WorkId(taken.0 + 1), &other).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+        assert_eq!(dir.retain(&HashSet::from([taken])).unwrap(), 2 * SHARDS);
     }
 
     #[test]

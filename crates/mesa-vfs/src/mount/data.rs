@@ -11,7 +11,7 @@ use rustix::{
 
 use super::repo::{Repo, State};
 use crate::{
-    fs::{Backing, FsError, FsResult, Handle, SeekKind, Step},
+    fs::{Backing, FsError, FsResult, Handle, NodeId, SeekKind, Step},
     session::Durability,
 };
 
@@ -66,10 +66,35 @@ impl Repo {
         })
     }
 
-    pub fn read_data(&self, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
-        match self.with(|state| Self::source(state, handle)) {
+    /// What a descriptor opened by a former process of the daemon reads from.
+    fn source_of_node(&self, state: &State, node: NodeId) -> FsResult<Source> {
+        let id = self.live(state, node)?;
+        match state.files.work(id) {
+            Some(work) => Ok(Source::File(work.backing()?)),
+            None => Ok(Source::Content(
+                state.tree.content(id).ok_or(FsError::Stale)?,
+            )),
+        }
+    }
+
+    pub fn read_data(&self, node: NodeId, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
+        let source = self.with(|state| match Self::source(state, handle) {
+            Err(FsError::BadHandle) => self.source_of_node(state, node),
+            found => found,
+        });
+        match source {
             Err(error) => Step::Done(Err(error)),
-            Ok(Source::File(backing)) => Step::Done(read_file(&backing, offset, size as usize)),
+            Ok(Source::File(backing)) => {
+                if let Some(data) = read_cached(&backing, offset, size as usize) {
+                    return Step::Done(Ok(data));
+                }
+                // The disk is not waited for where others wait for answers.
+                let read = move || read_file(&backing, offset, size as usize);
+                let read = self.env.config.runtime.spawn_blocking(read);
+                Step::Later(Box::pin(
+                    async move { read.await.unwrap_or(Err(FsError::Io)) },
+                ))
+            }
             Ok(Source::Content(content)) => self.session.content().read(content, offset, size),
         }
     }
@@ -179,6 +204,24 @@ impl Repo {
             }
         }
     }
+}
+
+/// What is in memory; `None` if it is not, or the filesystem cannot tell.
+fn read_cached(backing: &Backing, offset: u64, size: usize) -> Option<Bytes> {
+    let mut buffer = BytesMut::zeroed(size);
+    let mut filled = 0;
+    while filled < size {
+        let part = &mut [std::io::IoSliceMut::new(&mut buffer[filled..])];
+        let at = offset + filled as u64;
+        match rustix::io::preadv2(&backing.file, part, at, rustix::io::ReadWriteFlags::NOWAIT) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+    buffer.truncate(filled);
+    Some(buffer.freeze())
 }
 
 fn read_file(backing: &Backing, offset: u64, size: usize) -> FsResult<Bytes> {

@@ -245,7 +245,7 @@ impl Filesystem for Mount {
     }
 
     fn read(&self, node: NodeId, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
-        self.in_held(node, |repo| repo.read_data(handle, offset, size))
+        self.in_held(node, |repo| repo.read_data(node, handle, offset, size))
     }
 
     fn write(&self, node: NodeId, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {

@@ -117,8 +117,19 @@ impl Repo {
                     let step = self.session.open_work(id, content, mtime, keep, clean);
                     return Ok(Outcome::Lacking(id, Lacking::Work(step)));
                 }
+                // Written past the page cache.
+                state.tree.drop_pages(id);
                 if flags.truncate {
                     Self::truncate_work(state, id, 0)?;
+                }
+            } else if self.is_settled_small(state, id) && state.tree.is_read_again(id) {
+                // From the page cache: otherwise every opening costs the registration of a local
+                // file, and every read makes the kernel forget the attributes. (A file that is
+                // read once is better read by the kernel.)
+                let keep_cache = state.tree.keep_pages(id);
+                if let Some(file) = state.files.live_mut(id) {
+                    file.served = true;
+                    file.keep_cache = keep_cache;
                 }
             } else {
                 let present = state.files.live(id);
@@ -177,6 +188,15 @@ impl Repo {
         Ok(())
     }
 
+    /// A small file that nobody has open and nobody can write to without opening it.
+    fn is_settled_small(&self, state: &State, id: FileId) -> bool {
+        let Some(file) = state.files.live(id).filter(|file| file.opens == 0) else {
+            return false;
+        };
+        let stat = file.work.as_ref().and_then(|work| work.settled_stat());
+        stat.is_some_and(|stat| stat.size <= self.env.config.served_max)
+    }
+
     fn add_clean(&self, id: FileId, clean: Arc<CleanFile>) {
         self.with(|state| {
             let fits = state.tree.content(id) == Some(clean.content());
@@ -233,6 +253,9 @@ impl Repo {
         if state.files.work(id).is_none() {
             // The kernel looks again and opens it.
             return Err(FsError::Stale.into());
+        }
+        if flags.write || flags.truncate {
+            state.tree.drop_pages(id);
         }
         if flags.truncate {
             Self::truncate_work(state, id, 0)?;
@@ -450,7 +473,8 @@ pub fn times(state: &State, id: FileId) -> NodeTimes {
 fn open_mode(file: &mut FileState, durability: Durability) -> FsResult<OpenMode> {
     if file.served || durability == Durability::Write {
         file.served = true;
-        let keep_cache = file.keep_cache && file.work.is_none();
+        // What comes next while it is open goes through the same pages.
+        let keep_cache = std::mem::replace(&mut file.keep_cache, true);
         return Ok(OpenMode::Served { keep_cache });
     }
     if let Some(backing) = &file.backing {

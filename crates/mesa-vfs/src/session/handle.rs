@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{
     Actor, Applied, ClientSeq, Durability, HeadInfo, HeadSeq, Later, Mode, NodeTimes, OpenError,
     Opened, Refused, SessionConfig, Status, TreeSink,
+    bell::{Bell, Hurry, Waiting},
     core::{Core, Readiness},
     identity::StateDir,
     link, nodes, open,
@@ -34,6 +35,9 @@ use crate::{
 
 /// Coarsest file times of kernels without fine ones, with a margin.
 const TICK_NS: i64 = 20_000_000;
+/// What nobody waits for is held back this long for company: one wake-up, one read and one commit
+/// on the server then serve many operations.
+pub(super) const COMPANY_WAIT: Duration = Duration::from_millis(10);
 
 /// One attached repo head. All methods may be called from any thread and none blocks.
 pub struct Session {
@@ -48,8 +52,10 @@ pub struct Session {
     sink: OnceLock<Weak<dyn TreeSink>>,
     /// Bumped whenever something changed that somebody may wait for.
     pub(super) changed: watch::Sender<u64>,
-    pub(super) wake_writer: Notify,
-    pub(super) wake_transfer: Notify,
+    pub(super) wake_writer: Bell,
+    pub(super) wake_transfer: Bell,
+    /// Calls that wait for the server.
+    hurry: Hurry,
     pub(super) wake_link: Notify,
     pub(super) closing: AtomicBool,
     pub(super) recoveries: Mutex<super::lost::Recoveries>,
@@ -70,6 +76,7 @@ impl Session {
         content: Content,
         work_dir: Arc<WorkDir>,
     ) -> Arc<Self> {
+        let hurry = Hurry::default();
         Arc::new(Self {
             watch: Watch::new(Arc::clone(&config.clock), config.tuning.pickup_interval),
             config,
@@ -81,8 +88,9 @@ impl Session {
             works: Mutex::default(),
             sink: OnceLock::new(),
             changed: watch::Sender::new(0),
-            wake_writer: Notify::new(),
-            wake_transfer: Notify::new(),
+            wake_writer: Bell::new(&hurry),
+            wake_transfer: Bell::new(&hurry),
+            hurry,
             wake_link: Notify::new(),
             closing: AtomicBool::new(false),
             recoveries: Mutex::default(),
@@ -138,7 +146,7 @@ impl Session {
             Readiness::Shared => Mode::Shared,
             Readiness::Refused(error) => Mode::Refused(error),
             Readiness::Wait => {
-                self.wake_writer.notify_one();
+                self.wake_writer.ring();
                 let me = Arc::clone(self);
                 Mode::Wait(Box::pin(async move {
                     me.wait_until("the lease", |core| match core.readiness() {
@@ -152,12 +160,21 @@ impl Session {
         }
     }
 
+    /// Nothing is held back for company while the answer lives, and not what is held back now.
+    fn hurry(&self) -> Waiting {
+        let waiting = self.hurry.begin();
+        self.wake_transfer.ring();
+        self.wake_writer.ring();
+        waiting
+    }
+
     /// Waits for a state, at most the configured deadline.
     pub(super) async fn wait_until<T>(
         &self,
         what: &str,
         mut done: impl FnMut(&mut Core) -> Option<FsResult<T>>,
     ) -> FsResult<T> {
+        let _hurry = self.hurry();
         let mut changed = self.changed.subscribe();
         let wait = async {
             loop {
@@ -166,7 +183,7 @@ impl Session {
                 if let Some(answer) = answer {
                     return answer;
                 }
-                self.wake_writer.notify_one();
+                self.wake_writer.ring();
                 if changed.changed().await.is_err() {
                     return Err(FsError::Io);
                 }
@@ -194,7 +211,7 @@ impl Session {
         if let Some(work) = work {
             self.watch.add(work);
         }
-        self.wake_writer.notify_one();
+        self.wake_writer.ring();
         Ok(seq)
     }
 
@@ -242,7 +259,7 @@ impl Session {
         let sure = self.work_dir.fine_times() || tick < now;
         work.pick.lock().queued = sure.then_some(stat);
         self.watch.add(work);
-        self.wake_transfer.notify_one();
+        self.wake_transfer.ring();
         Ok(Some(seq))
     }
 
@@ -262,9 +279,11 @@ impl Session {
         if let Some(error) = error {
             return Box::pin(std::future::ready(Err(error)));
         }
-        self.wake_writer.notify_one();
+        self.wake_writer.ring();
         let me = Arc::clone(self);
+        let hurry = self.hurry();
         Box::pin(async move {
+            let _hurry = hurry;
             match tokio::time::timeout(me.config.tuning.deadline, answer).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(FsError::Io),
@@ -360,7 +379,7 @@ impl Session {
             (id, core.ids.is_low(core.bounds.ids_low))
         };
         if low {
-            self.wake_writer.notify_one();
+            self.wake_writer.ring();
         }
         id
     }
@@ -485,8 +504,8 @@ impl Session {
     pub fn stop(&self) {
         self.closing.store(true, Ordering::Release);
         self.wake_link.notify_one();
-        self.wake_writer.notify_one();
-        self.wake_transfer.notify_one();
+        self.wake_writer.ring();
+        self.wake_transfer.ring();
         self.watch.wake();
         self.bump();
     }
@@ -499,11 +518,11 @@ impl Session {
 
     /// Waits until there may be content operations to work on.
     pub(crate) async fn content_wanted(&self) {
-        self.wake_transfer.notified().await;
+        self.wake_transfer.wait(COMPANY_WAIT).await;
     }
 
     pub(crate) fn wake_content(&self) {
-        self.wake_transfer.notify_one();
+        self.wake_transfer.ring();
     }
 
     /// The content operation at `seq` is complete.
@@ -515,7 +534,7 @@ impl Session {
             }
             core.queue.resolve(seq, op);
         }
-        self.wake_writer.notify_one();
+        self.wake_writer.ring();
     }
 
     pub(crate) fn is_generation(&self, generation: u64) -> bool {

@@ -163,7 +163,7 @@ fn rejected(session: &Arc<Session>, reject: &v1::Reject) {
     if reject.code == "MISSING_CHUNKS" {
         let known = session.core.lock().queue.retry_content(seq);
         if known {
-            session.wake_transfer.notify_one();
+            session.wake_transfer.ring();
             return;
         }
     }

@@ -8,8 +8,8 @@ use mesa_proto::v1::{self, client_message::Kind, server_message};
 use tokio::sync::mpsc;
 
 use super::{
-    ClientSeq, Connection, HeadSeq, LeaseState, Reload, Session, core::Outgoing, inbound, lost,
-    open::timed_out,
+    ClientSeq, Connection, HeadSeq, LeaseState, Reload, Session, core::Outgoing,
+    handle::COMPANY_WAIT, inbound, lost, open::timed_out,
 };
 use crate::fs::FsError;
 
@@ -274,7 +274,7 @@ async fn read(session: &Arc<Session>, mut stream: Inbound) -> End {
                 if let Some(end) = inbound::handle(session, message) {
                     return end;
                 }
-                session.wake_writer.notify_one();
+                session.wake_writer.ring();
             }
         }
     }
@@ -314,7 +314,7 @@ async fn write(session: &Arc<Session>, to: mpsc::Sender<v1::ClientMessage>) -> E
             }
         }
         tokio::select! {
-            () = session.wake_writer.notified() => {}
+            () = session.wake_writer.wait(COMPANY_WAIT) => {}
             _ = beat.tick() => {
                 let head_seq = session.core.lock().head_seq;
                 let beat = Kind::Heartbeat(v1::Heartbeat { head_seq });

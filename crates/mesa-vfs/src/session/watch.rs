@@ -125,7 +125,7 @@ pub(super) async fn run(session: Arc<Session>) {
             tracing::error!("looking at work files failed");
         }
         // The idle return is decided by the writer, whose heartbeat may be slow.
-        session.wake_writer.notify_one();
+        session.wake_writer.ring();
     }
 }
 

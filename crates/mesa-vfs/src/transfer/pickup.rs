@@ -1,6 +1,11 @@
 //! Reading a work file into chunks.
 
-use std::{fs::File, io::Read, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    fs::File,
+    io::Read,
+    os::{fd::AsFd, unix::fs::FileExt},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use mesa_object::{
@@ -11,6 +16,7 @@ use mesa_object::{
 use crate::{
     content::{WorkFile, WorkStat, store},
     fs::{FsError, FsResult},
+    session::QuietProbe,
 };
 
 /// Files up to this size are read at once and kept in memory until they are sent.
@@ -60,11 +66,21 @@ impl Pick {
     }
 }
 
-/// Reads a work file; blocks.
-pub(super) fn pick(key: &OrgKey, work: &Arc<WorkFile>) -> FsResult<Pick> {
+/// Reads a work file; blocks. With `quiet` it finds out whether anybody can still change it.
+pub(super) fn pick(
+    key: &OrgKey,
+    work: &Arc<WorkFile>,
+    quiet: Option<&QuietProbe>,
+) -> FsResult<Pick> {
     let file = work.directory().open_read(work.id());
     let file = File::from(file.map_err(|error| store::local(&error))?);
-    read(key, file)
+    let changes = work.changes();
+    let settled = work.writers() == 0 && quiet.is_some_and(|quiet| quiet(file.as_fd()));
+    let pick = read(key, file)?;
+    if settled {
+        work.settle(changes, pick.stat);
+    }
+    Ok(pick)
 }
 
 /// Reads a copy of a work file, which nobody writes to; blocks.

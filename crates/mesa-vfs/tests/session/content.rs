@@ -219,7 +219,8 @@ async fn a_dropped_work_file_is_deleted_after_its_last_operation() {
     server.inner.lock().faults.hold = true;
     m.close(&work).unwrap();
     m.session.drop_work(&work);
-    let path = state.path().join("work").join(format!("{:x}", work.id().0));
+    let name = format!("{:02x}/{:x}", work.id().0 % 256, work.id().0);
+    let path = state.path().join("work").join(name);
     drop(work);
     assert!(path.exists());
     server.release();

@@ -11,7 +11,7 @@ use mesa_vfs::{
     content::{ContentConfig, ContentStore},
     fs::Notice,
     mount::{Mount, MountConfig, OrgConfig, Prefetch, RepoDefaults},
-    session::{Durability, Tuning},
+    session::{Durability, QuietProbe, Tuning},
     tree::perm::ProcGroups,
 };
 
@@ -28,6 +28,7 @@ pub struct Options {
     pub durability: Durability,
     pub served_max: u64,
     pub uid: u32,
+    pub quiet: Option<QuietProbe>,
 }
 
 impl Default for Options {
@@ -37,6 +38,7 @@ impl Default for Options {
             durability: Durability::Fsync,
             served_max: 0,
             uid: 0,
+            quiet: None,
         }
     }
 }
@@ -77,7 +79,7 @@ impl Rig {
             host: "here".to_owned(),
             clock: Arc::new(SystemClock),
             random: Arc::new(|| 4),
-            quiet: None,
+            quiet: options.quiet,
             groups: Arc::new(ProcGroups),
             tuning: Tuning {
                 deadline: Duration::from_secs(20),
