@@ -5,6 +5,7 @@
 //! one; keys an older or newer server adds are ignored when reading. HTTP status codes are not
 //! here: only the server's edge knows them.
 
+pub mod audit;
 pub mod bookmark;
 pub mod change;
 pub mod content;
@@ -14,9 +15,12 @@ pub mod org;
 pub mod page;
 pub mod repo;
 pub mod signing_key;
+pub mod sync;
 pub mod tags;
 pub mod time;
+pub mod webhook;
 
+pub use audit::{AuditList, AuditRecord};
 pub use bookmark::{Bookmark, BookmarkList};
 pub use change::{Change, ChangeDetails, ChangeList, CommitIdentity, Signature};
 pub use content::{Content, ContentDir, ContentEntry, ContentFile, EntryDir, EntryFile, FileMode};
@@ -26,14 +30,33 @@ pub use key::{
 };
 pub use org::{Org, OrgCreate, OrgCreated, OrgSummary, Whoami};
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
-pub use repo::{
-    BulkTagAction, BulkTags, BulkTagsResult, Repo, RepoCreate, RepoList, RepoUpdate, Upstream,
-};
+pub use repo::{BulkTagAction, BulkTags, BulkTagsResult, Repo, RepoCreate, RepoList, RepoUpdate};
 pub use signing_key::{SigningKey, SigningKeyCreate, SigningKeyList};
+pub use sync::{
+    Sync, SyncCreate, SyncDirection, SyncList, SyncRef, SyncRefGlobs, SyncRefGlobsInput, SyncStats,
+    SyncStatus, Upstream, UpstreamAuth, UpstreamAuthKind, UpstreamInput,
+};
 pub use tags::{TagPatch, Tags};
 pub use time::Timestamp;
+pub use webhook::{
+    Delivery, DeliveryAttempt, DeliveryList, DeliveryState, WebhookTarget, WebhookTargetCreate,
+    WebhookTargetCreated, WebhookTargetList, WebhookTargetUpdate,
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Keeps an explicit null apart from an absent key.
+#[allow(
+    clippy::option_option,
+    reason = "absent, null and a value are three things here"
+)]
+fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
 
 /// The answer to a delete or revoke: `{"success":true}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! Repos.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::{TagPatch, Tags, Timestamp};
+use crate::{TagPatch, Tags, Timestamp, Upstream, UpstreamInput, present};
 
 /// A repo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,17 +23,6 @@ pub struct Repo {
     pub created_at: Timestamp,
     /// Labels.
     pub tags: Tags,
-}
-
-/// A repo's git remote as shown: secrets are never returned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Upstream {
-    /// Where it is.
-    pub url: String,
-    /// `token`, `username_password` or null.
-    pub auth_kind: Option<String>,
-    /// The newest sync.
-    pub latest_sync: Option<serde_json::Value>,
 }
 
 /// `GET /{org}/repos`.
@@ -62,12 +51,16 @@ pub struct RepoCreate {
     pub tags: Option<Tags>,
     /// A git remote to follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<serde_json::Value>,
+    pub upstream: Option<UpstreamInput>,
 }
 
 /// Body of `PATCH /{org}/{repo}`: absent fields stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(
+    clippy::option_option,
+    reason = "absent, null and a value are three things here"
+)]
 pub struct RepoUpdate {
     /// The new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,19 +77,7 @@ pub struct RepoUpdate {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "present"
     )]
-    pub upstream: Option<Option<serde_json::Value>>,
-}
-
-/// Keeps an explicit null apart from an absent key.
-#[allow(
-    clippy::option_option,
-    reason = "absent, null and a value are three things here"
-)]
-fn present<'de, D>(deserializer: D) -> Result<Option<Option<serde_json::Value>>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
+    pub upstream: Option<Option<UpstreamInput>>,
 }
 
 /// Body of `PATCH /{org}/repos/tags`.

@@ -37,7 +37,8 @@ impl Servers {
         assert_ne!(rows, "0", "no record was damaged");
         damaged.restart();
         Self {
-            whole: Server::start(),
+            // The clients' own receivers are on this machine.
+            whole: Server::start_with(&["--webhooks-allow-private"]),
             limited: Server::start_with(&["--rate-burst", "10", "--rate-per-second", "1"]),
             damaged,
             damaged_repo,

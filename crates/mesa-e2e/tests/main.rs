@@ -6,4 +6,5 @@ mod conformance;
 mod durability;
 mod layers;
 mod sharing;
+mod webhooks;
 mod workloads;

@@ -42,11 +42,15 @@ pub enum Table {
     Audit,
     /// Answers kept for `Idempotency-Key`.
     Idempotency,
+    /// Webhook targets, events to be told and their deliveries.
+    Hooks,
+    /// Syncs with upstreams.
+    Syncs,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Server,
         Self::Orgs,
         Self::Keys,
@@ -64,6 +68,8 @@ impl Table {
         Self::Operations,
         Self::Audit,
         Self::Idempotency,
+        Self::Hooks,
+        Self::Syncs,
     ];
 
     /// The place in [`Table::ALL`].
@@ -91,6 +97,8 @@ impl Table {
             Self::Operations => "operations",
             Self::Audit => "audit",
             Self::Idempotency => "idempotency",
+            Self::Hooks => "hooks",
+            Self::Syncs => "syncs",
         }
     }
 }

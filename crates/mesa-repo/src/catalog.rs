@@ -6,12 +6,14 @@ mod changes;
 mod logs;
 mod orgs;
 mod repos;
+mod upstreams;
+mod webhooks;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use mesa_meta::{Batch, Committed, Key, MetaStore};
 use mesa_types::{BookmarkName, ChangeId, KeyId, Nanos, OrgId, Random, RepoId, time::Clock};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 use ulid::Ulid;
 
@@ -19,6 +21,8 @@ pub use self::{
     api_keys::{KeyFilter, KeyStatus, ListedKey, NewKey, NewKeySecret},
     orgs::NewOrg,
     repos::{NewRepo, RepoUpdate},
+    upstreams::{NewSync, NewUpstream, NewUpstreamAuth},
+    webhooks::{DELIVERIES_MAX, NewWebhook, WebhookUpdate, event_id},
 };
 use crate::{
     auth::{ServerKey, cache::KeyCache},
@@ -123,6 +127,8 @@ struct Shared {
     server_key: ServerKey,
     key_cache: KeyCache,
     events: broadcast::Sender<CatalogEvent>,
+    /// Orgs with webhook targets.
+    hooked: RwLock<HashSet<OrgId>>,
     last_ulid: Mutex<u128>,
     turns: [tokio::sync::Mutex<()>; TURNS],
 }
@@ -149,6 +155,7 @@ impl Catalog {
                 server_key,
                 key_cache: KeyCache::default(),
                 events: broadcast::channel(EVENTS_MAX).0,
+                hooked: RwLock::default(),
                 last_ulid: Mutex::new(0),
                 turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
             }),
@@ -176,6 +183,10 @@ impl Catalog {
 
     pub(crate) fn key_cache(&self) -> &KeyCache {
         &self.shared.key_cache
+    }
+
+    pub(crate) fn hooked(&self) -> &RwLock<HashSet<OrgId>> {
+        &self.shared.hooked
     }
 
     /// Events from now on.
@@ -270,6 +281,32 @@ impl Catalog {
                 range.start = Key(start.into());
             }
         }
+    }
+
+    /// A page of the records under `prefix`, the newest (last) first.
+    pub async fn newest_page<R: Record>(
+        &self,
+        prefix: &Key,
+        request: &PageRequest,
+    ) -> Result<Page<Versioned<R>>, Error> {
+        let limit = request.limit()?;
+        let range = request.range_before(prefix)?;
+        // One row more than fits tells whether there is a next page.
+        let rows = self
+            .shared
+            .meta
+            .scan(R::TABLE, &range, limit + 1, true)
+            .await?;
+        let next = (rows.len() > limit).then(|| cursor_after(prefix, &rows[limit - 1].key));
+        let read = |entry: &mesa_meta::Entry| record::read::<R>(&entry.row);
+        Ok(Page {
+            items: rows
+                .iter()
+                .take(limit)
+                .map(read)
+                .collect::<Result<_, _>>()?,
+            next,
+        })
     }
 
     /// What a compare-and-swap of the thing named by `of` holds during an attempt: nothing at

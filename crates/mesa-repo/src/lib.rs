@@ -25,5 +25,5 @@ pub use page::{Page, PageRequest};
 pub use record::{Record, RecordBatch, Versioned};
 pub use records::{
     ApiKey, Audit, Bookmark, Change, ChangeState, Commit, Evolution, Operation, OperationKind, Org,
-    Repo, Scope, Scopes, Signature,
+    Repo, Scope, Scopes, Signature, WebhookTarget,
 };

@@ -68,6 +68,17 @@ impl PageRequest {
         }
         Ok(range)
     }
+
+    /// The same for a listing whose last row comes first.
+    pub(crate) fn range_before(&self, prefix: &Key) -> Result<Range, Error> {
+        let mut range = Range::prefix(prefix.clone());
+        if let Some(cursor) = &self.cursor {
+            let mut end = prefix.0.to_vec();
+            end.extend_from_slice(&decode(cursor)?);
+            range.end = Some(Key(end.into()));
+        }
+        Ok(range)
+    }
 }
 
 /// The cursor after the row `key` of the listing under `prefix`.

@@ -20,6 +20,12 @@
 //! | `evolution` | `org, repo, change (16), n (u64)` | [`Evolution`] |
 //! | `operations` | `org, repo, ulid` | [`Operation`] |
 //! | `audit` | `org or g, ulid` | [`Audit`] |
+//! | `hooks` | `org, "t", target` | [`WebhookTarget`] |
+//! | `hooks` | `org, "e", ulid` | [`webhook::HookEvent`] |
+//! | `hooks` | `org, "d", target, delivery` | [`webhook::Delivery`] |
+//! | `hooks` | `org, "q", target, delivery` | [`webhook::QueuedDelivery`] |
+//! | `syncs` | `org, "u", repo` | [`Upstream`] |
+//! | `syncs` | `org, "s", repo, sync` | [`Sync`] |
 
 pub mod api_key;
 pub mod audit;
@@ -30,6 +36,8 @@ pub mod operation;
 pub mod org;
 pub mod repo;
 pub mod scope;
+pub mod sync;
+pub mod webhook;
 
 pub use api_key::ApiKey;
 pub use audit::Audit;
@@ -40,6 +48,8 @@ pub use operation::{Operation, OperationKind};
 pub use org::Org;
 pub use repo::Repo;
 pub use scope::{Scope, Scopes};
+pub use sync::{Sync, Upstream};
+pub use webhook::WebhookTarget;
 
 /// The shard of rows that belong to no org.
 pub const GLOBAL_SHARD: &str = "g";

@@ -128,6 +128,7 @@ mod tests {
             heads,
             Box::new(Vec::new),
             tokio_util::sync::CancellationToken::new(),
+            crate::state::Outward::default(),
         )
     }
 

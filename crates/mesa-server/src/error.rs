@@ -231,6 +231,14 @@ impl ApiError {
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// Whether the same request may be answered well later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self.0.code,
+            ErrorCode::Unavailable | ErrorCode::StorageFull | ErrorCode::RateLimited
+        )
+    }
+
     /// The code on the wire.
     pub fn wire_code(&self) -> &'static str {
         self.0.wire.unwrap_or(self.0.code.as_str())
@@ -311,6 +319,19 @@ mod tests {
             let internal = status == StatusCode::INTERNAL_SERVER_ERROR;
             assert_eq!(internal, code == ErrorCode::InternalError, "{code}");
         }
+    }
+
+    #[test]
+    fn every_code_is_documented_with_its_status() {
+        let page = include_str!("../../../docs/rest.md");
+        for &code in ErrorCode::ALL {
+            let row = format!("| {} | `{code}` |", status_of(code).as_u16());
+            assert!(page.contains(&row), "{row}");
+        }
+        let rows = page
+            .lines()
+            .filter(|l| l.starts_with("| 4") || l.starts_with("| 5"));
+        assert_eq!(rows.count(), ErrorCode::ALL.len());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod data_dir;
 pub mod edge;
 pub mod error;
+pub mod hooks;
 pub mod listener;
 pub mod logging;
 pub mod metrics;

@@ -30,6 +30,10 @@ pub struct Metrics {
     pub connections_open: Gauge,
     /// Handlers that panicked.
     pub panics: Counter,
+    /// Webhook deliveries answered 2xx.
+    pub webhooks_delivered: Counter,
+    /// Attempts of webhook deliveries that were not.
+    pub webhooks_refused: Counter,
     requests: Mutex<BTreeMap<(String, u16), u64>>,
     latency: Mutex<BTreeMap<String, Histogram>>,
 }
@@ -180,6 +184,18 @@ impl Metrics {
                 "counter",
                 "Handlers that panicked.",
                 self.panics.get() as f64,
+            ),
+            (
+                "webhooks_delivered_total",
+                "counter",
+                "Webhook deliveries answered 2xx.",
+                self.webhooks_delivered.get() as f64,
+            ),
+            (
+                "webhooks_refused_total",
+                "counter",
+                "Attempts of webhook deliveries that were not answered 2xx.",
+                self.webhooks_refused.get() as f64,
             ),
         ];
         let own = own.map(|(name, kind, help, value)| Sample {

@@ -21,6 +21,10 @@ pub struct ServerOptions {
     pub tls: Option<TlsOptions>,
     /// Bounds on what clients may ask of the server.
     pub limits: Limits,
+    /// Whether webhooks may go to addresses that are not public.
+    pub webhooks_allow_private: bool,
+    /// How long audit records are kept.
+    pub audit_kept: Duration,
     /// How long [`crate::RunningServer::shutdown`] waits for requests and sessions to end.
     pub shutdown_grace: Duration,
 }
@@ -35,6 +39,8 @@ impl ServerOptions {
             bootstrap_org,
             tls: None,
             limits: Limits::default(),
+            webhooks_allow_private: false,
+            audit_kept: Duration::from_hours(365 * 24),
             shutdown_grace: Duration::from_secs(10),
         }
     }

@@ -1,6 +1,7 @@
 //! The router: one file per resource.
 
 pub mod api_keys;
+pub mod audit;
 pub mod bookmarks;
 pub mod changes;
 pub mod content;
@@ -11,6 +12,8 @@ pub mod orgs;
 pub mod repo_tags;
 pub mod repos;
 pub mod signing_keys;
+pub mod upstream_syncs;
+pub mod webhook_targets;
 pub mod whoami;
 
 use std::sync::Arc;
@@ -55,6 +58,25 @@ pub fn router(app: App) -> Router {
             get(signing_keys::list).post(signing_keys::create),
         )
         .route("/v1/{org}/signing-keys/{id}", delete(signing_keys::revoke))
+        .route(
+            "/v1/{org}/webhook-targets",
+            get(webhook_targets::list).post(webhook_targets::create),
+        )
+        .route(
+            "/v1/{org}/webhook-targets/{id}",
+            get(webhook_targets::get)
+                .patch(webhook_targets::update)
+                .delete(webhook_targets::delete),
+        )
+        .route(
+            "/v1/{org}/webhook-targets/{id}/deliveries",
+            get(webhook_targets::deliveries),
+        )
+        .route(
+            "/v1/{org}/webhook-targets/{id}/deliveries/{delivery}/redeliver",
+            post(webhook_targets::redeliver),
+        )
+        .route("/v1/{org}/audit", get(audit::list))
         .route("/v1/{org}/repos", get(repos::list).post(repos::create))
         .route("/v1/{org}/repos/tags", patch(repo_tags::update))
         .route("/v1/{org}/{repo}", repo)
@@ -68,6 +90,14 @@ pub fn router(app: App) -> Router {
         .route(
             "/v1/{org}/{repo}/changes/{change}",
             get(changes::get).patch(not_offered),
+        )
+        .route(
+            "/v1/{org}/{repo}/upstream/syncs",
+            get(upstream_syncs::list).post(upstream_syncs::create),
+        )
+        .route(
+            "/v1/{org}/{repo}/upstream/syncs/{id}",
+            get(upstream_syncs::get),
         )
         .merge(later::router())
         .fallback(no_route)

@@ -10,9 +10,10 @@ use std::{
 
 use mesa_head::{Heads, HeadsConfig};
 use mesa_meta::{SqliteOptions, SqliteStore};
-use mesa_repo::{Catalog, Secret, ServerKey, auth::ServerKeyError, bootstrap};
+use mesa_repo::{Catalog, PageRequest, Secret, ServerKey, auth::ServerKeyError, bootstrap};
 use mesa_store::{LocalStore, PackStore, PackStoreConfig};
 use mesa_types::{
+    Nanos,
     random::SystemRandom,
     time::{Clock, SystemClock},
 };
@@ -24,9 +25,10 @@ use crate::{
     ServerOptions,
     data_dir::{DataDir, DataDirError},
     edge::idempotency,
+    hooks,
     listener::{self, tls},
     routes,
-    state::App,
+    state::{App, Outward},
     storage,
 };
 
@@ -52,6 +54,12 @@ pub enum StartError {
     /// The first start could not be completed; the next start goes on with it.
     #[error("the first org and key could not be made")]
     FirstStart(#[source] mesa_repo::Error),
+    /// The records cannot be read.
+    #[error("the records cannot be read")]
+    Records(#[source] mesa_repo::Error),
+    /// The HTTP client for webhooks cannot be made.
+    #[error("the HTTP client for webhooks cannot be made")]
+    Webhooks(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address cannot be listened on.
     #[error("cannot listen on {addr}")]
     Listen {
@@ -101,7 +109,6 @@ impl Server {
         let packs = PackStore::new(objects, meta.clone(), PackStoreConfig::default());
         let samples = storage::samples(meta, packs.clone());
         let heads = Heads::new(catalog, packs, HeadsConfig::default());
-        let app = App::new(options.limits, heads, samples, stop.clone());
         if tls.is_none() && !addr.ip().is_loopback() {
             tracing::warn!(
                 "listening on {addr} without TLS: keys and files travel in the clear; \
@@ -113,9 +120,19 @@ impl Server {
             .public_url
             .clone()
             .unwrap_or_else(|| format!("{scheme}://{addr}"));
+        let outward = Outward {
+            public_url: public_url.clone(),
+            webhooks_allow_private: options.webhooks_allow_private,
+        };
+        let app = App::new(options.limits, heads, samples, stop.clone(), outward);
+        let sender =
+            hooks::Sender::new(options.webhooks_allow_private).map_err(StartError::Webhooks)?;
+        let catalog = app.catalog().clone();
+        catalog.load_webhooks().await.map_err(StartError::Records)?;
         let connections = TaskTracker::new();
-        tokio::spawn(housekeeping(app.clone(), stop.clone()));
         tokio::spawn(collecting(app.clone(), stop.clone()));
+        tokio::spawn(housekeeping(app.clone(), options.audit_kept, stop.clone()));
+        tokio::spawn(hooks::run(app.clone(), sender, stop.clone()));
         let accepting = tokio::spawn(listener::serve(
             listener,
             tls,
@@ -139,8 +156,9 @@ impl Server {
     }
 }
 
-/// Forgets answers kept for repeated requests, once an hour.
-async fn housekeeping(app: App, stop: CancellationToken) {
+/// Forgets answers kept for repeated requests, and deliveries and audit records that are kept no
+/// longer, once an hour.
+async fn housekeeping(app: App, audit_kept: Duration, stop: CancellationToken) {
     const ROWS_MAX: usize = 10_000;
     let mut hours = tokio::time::interval(Duration::from_hours(1));
     loop {
@@ -150,6 +168,32 @@ async fn housekeeping(app: App, stop: CancellationToken) {
         }
         if let Err(error) = idempotency::purge(&app, ROWS_MAX).await {
             tracing::warn!("old answers were not deleted: {}", error.message());
+        }
+        if let Err(error) = hooks::purge(&app).await {
+            tracing::warn!("old deliveries were not deleted: {error}");
+        }
+        if let Err(error) = purge_audit(&app, audit_kept).await {
+            tracing::warn!("old audit records were not deleted: {error}");
+        }
+    }
+}
+
+/// Deletes audit records older than this, of every org and of the server.
+async fn purge_audit(app: &App, kept: Duration) -> Result<(), mesa_repo::Error> {
+    const STEP: usize = 1000;
+    let catalog = app.catalog();
+    let kept = i64::try_from(kept.as_nanos()).unwrap_or(i64::MAX);
+    let before = Nanos(catalog.now().0.saturating_sub(kept));
+    while catalog.purge_audit(None, before, STEP).await? > 0 {}
+    let mut page = PageRequest::default();
+    loop {
+        let orgs = catalog.list_orgs(&page).await?;
+        for org in &orgs.items {
+            while catalog.purge_audit(Some(&org.id), before, STEP).await? > 0 {}
+        }
+        page.cursor = orgs.next;
+        if page.cursor.is_none() {
+            return Ok(());
         }
     }
 }

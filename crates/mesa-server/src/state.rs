@@ -28,8 +28,18 @@ struct Inner {
     heads: Heads,
     auth: Authenticator,
     samples: Samples,
+    outward: Outward,
     requests: RateLimiter,
     refusals: RateLimiter,
+}
+
+/// What the server tells others of itself, and where it may.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outward {
+    /// The address clients use, without a trailing slash.
+    pub public_url: String,
+    /// Webhooks may go to addresses that are not public.
+    pub webhooks_allow_private: bool,
 }
 
 /// Measurements of the stores, taken when the metrics page is read.
@@ -41,6 +51,7 @@ impl App {
         heads: Heads,
         samples: Samples,
         stop: CancellationToken,
+        outward: Outward,
     ) -> Self {
         let catalog = heads.catalog().clone();
         Self(Arc::new(Inner {
@@ -51,6 +62,7 @@ impl App {
             catalog,
             heads,
             samples,
+            outward,
             requests: RateLimiter::new(limits.rate_burst, limits.rate_per_second),
             refusals: RateLimiter::new(REFUSALS_BURST, REFUSALS_PER_SECOND),
         }))
@@ -74,6 +86,16 @@ impl App {
     /// The records.
     pub fn catalog(&self) -> &Catalog {
         &self.0.catalog
+    }
+
+    /// The address clients use, without a trailing slash.
+    pub fn public_url(&self) -> &str {
+        &self.0.outward.public_url
+    }
+
+    /// Whether webhooks may go to addresses that are not public.
+    pub fn webhooks_allow_private(&self) -> bool {
+        self.0.outward.webhooks_allow_private
     }
 
     /// The live heads.

@@ -261,6 +261,15 @@ text_id!(
     /// The live state of an open change, never reused.
     HeadId, "head_");
 text_id!(
+    /// A place that is told of events.
+    WebhookId, "wt_");
+text_id!(
+    /// One event on its way to one webhook target.
+    DeliveryId, "dlv_");
+text_id!(
+    /// One exchange with a repo's upstream.
+    SyncId, "sync_");
+text_id!(
     /// One read-write attachment of a mount or SDK client to a head.
     SessionId, "ses_");
 

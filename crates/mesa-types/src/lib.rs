@@ -4,6 +4,7 @@
 //! and a value that exists has passed its validation.
 
 pub mod content;
+pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod names;
@@ -13,7 +14,11 @@ pub mod secret;
 pub mod time;
 
 pub use content::{ChunkId, ContentRef, ObjectId};
-pub use ids::{ChangeId, CommitOid, FileId, GitOid, HeadId, KeyId, OrgId, RepoId, SessionId};
+pub use event::EventName;
+pub use ids::{
+    ChangeId, CommitOid, DeliveryId, FileId, GitOid, HeadId, KeyId, OrgId, RepoId, SessionId,
+    SyncId, WebhookId,
+};
 pub use names::{BookmarkName, EntryName, NameError, OrgSlug, RepoName};
 pub use node::{Attr, NodeKind, Owner};
 pub use random::Random;

@@ -4,6 +4,7 @@ use std::{
     io::IsTerminal,
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::{Args as ClapArgs, ValueEnum};
@@ -13,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     context::Context,
+    duration,
     error::{CliError, CliResult},
 };
 
@@ -50,6 +52,12 @@ pub struct Args {
     /// REST requests one credential may make in a burst
     #[arg(long, default_value_t = 2000, value_name = "N")]
     rate_burst: u32,
+    /// Let webhooks go to addresses that are not public (this machine, private networks)
+    #[arg(long)]
+    webhooks_allow_private: bool,
+    /// How long audit records are kept
+    #[arg(long, default_value = "365d", value_parser = duration::parse, value_name = "TIME")]
+    audit_kept: Duration,
     /// Form of log lines
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: Format,
@@ -87,6 +95,8 @@ pub fn run(context: &Context, args: Args) -> CliResult {
     }
     options.limits.rate_per_second = args.rate_per_second;
     options.limits.rate_burst = args.rate_burst;
+    options.webhooks_allow_private = args.webhooks_allow_private;
+    options.audit_kept = args.audit_kept;
     raise_open_files();
     small_pages();
     tokio::runtime::Builder::new_multi_thread()

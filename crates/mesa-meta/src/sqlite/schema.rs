@@ -63,6 +63,23 @@ fn has_large_values(table: Table) -> bool {
     matches!(table, Table::OpLog | Table::Idempotency)
 }
 
+/// Makes the tables that are missing.
+fn tables_script() -> String {
+    let table = |table: Table| {
+        let tail = if has_large_values(table) {
+            ""
+        } else {
+            " WITHOUT ROWID"
+        };
+        format!(
+            "CREATE TABLE IF NOT EXISTS {}(key BLOB NOT NULL PRIMARY KEY, \
+             version INTEGER NOT NULL, value BLOB NOT NULL){tail};\n",
+            table.name()
+        )
+    };
+    Table::ALL.map(table).concat()
+}
+
 /// Creates the tables in a new file, and refuses files of other programs and formats.
 pub(super) fn prepare(connection: &Connection) -> Result<(), OpenError> {
     let path = || PathBuf::from(connection.path().unwrap_or_default());
@@ -71,7 +88,11 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), OpenError> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application, format) {
-        (APPLICATION_ID, FORMAT) => return Ok(()),
+        // A table that came later is added; nothing else of the format differs.
+        (APPLICATION_ID, FORMAT) => {
+            connection.execute_batch(&tables_script())?;
+            return Ok(());
+        }
         (APPLICATION_ID, found) => {
             return Err(OpenError::Format {
                 path: path(),
@@ -82,27 +103,15 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), OpenError> {
         (0, 0) if tables == 0 => {}
         _ => return Err(OpenError::Foreign(path())),
     }
-    let tables = Table::ALL.map(|table| {
-        let tail = if has_large_values(table) {
-            ""
-        } else {
-            " WITHOUT ROWID"
-        };
-        format!(
-            "CREATE TABLE {}(key BLOB NOT NULL PRIMARY KEY, version INTEGER NOT NULL, \
-             value BLOB NOT NULL){tail};\n",
-            table.name()
-        )
-    });
+    let tables = tables_script();
     let script = format!(
         "BEGIN IMMEDIATE;\n\
-         {}\
+         {tables}\
          CREATE TABLE counter(next INTEGER NOT NULL);\n\
          INSERT INTO counter VALUES (1);\n\
          PRAGMA application_id = {APPLICATION_ID};\n\
          PRAGMA user_version = {FORMAT};\n\
-         COMMIT;",
-        tables.concat()
+         COMMIT;"
     );
     connection.execute_batch(&script)?;
     Ok(())

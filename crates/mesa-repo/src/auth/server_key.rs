@@ -169,6 +169,57 @@ impl ServerKey {
             .ok_or(ServerKeyError::Mismatch)
     }
 
+    /// Encrypts another secret that the server itself has to use: the layout is that of a verifier,
+    /// the associated data `mesa text v1`, NUL, the purpose, NUL, the id of what it belongs to.
+    pub(crate) fn seal_text(
+        &self,
+        purpose: &str,
+        id: &str,
+        text: &str,
+        random: &dyn Random,
+    ) -> Vec<u8> {
+        let mut nonce = [0; NONCE_LEN];
+        random.fill(&mut nonce);
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&nonce);
+        let aad = text_aad(purpose, id);
+        let payload = Payload {
+            msg: text.as_bytes(),
+            aad: &aad,
+        };
+        // As in `seal`: an empty ciphertext would be refused by `open_text`.
+        if let Ok(sealed) = self.cipher().encrypt(XNonce::from_slice(&nonce), payload) {
+            out.extend_from_slice(&sealed);
+        }
+        out
+    }
+
+    /// Decrypts what `seal_text` encrypted for the same purpose and id.
+    pub(crate) fn open_text(
+        &self,
+        purpose: &str,
+        id: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<String>, ServerKeyError> {
+        let (nonce, body) = match sealed.split_first() {
+            Some((&VERSION, rest)) => rest
+                .split_at_checked(NONCE_LEN)
+                .ok_or(ServerKeyError::Mismatch)?,
+            _ => return Err(ServerKeyError::Mismatch),
+        };
+        let aad = text_aad(purpose, id);
+        let payload = Payload {
+            msg: body,
+            aad: &aad,
+        };
+        let text = self
+            .cipher()
+            .decrypt(XNonce::from_slice(nonce), payload)
+            .map_err(|_| ServerKeyError::Mismatch)?;
+        let text = String::from_utf8(text).map_err(|_| ServerKeyError::Mismatch)?;
+        Ok(Zeroizing::new(text))
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new((&*self.0).into())
     }
@@ -176,6 +227,10 @@ impl ServerKey {
 
 fn associated(id: &KeyId) -> Vec<u8> {
     [b"mesa verifier v1\0", id.as_str().as_bytes()].concat()
+}
+
+fn text_aad(purpose: &str, id: &str) -> Vec<u8> {
+    format!("mesa text v1\0{purpose}\0{id}").into_bytes()
 }
 
 /// Writes the file beside and links it in, so that a half-written key never has the name.
@@ -240,6 +295,18 @@ mod tests {
 
     const GOLDEN: &str = "01d70d3259e4e1cb631c663cf4d73c4c04022ab1ba804098e62f92c9b29a03ab7880793831464c64aafe\
         404974f28b9a2be5c86b3e34917573903cafdeaf2ee443caec2055650e4c2ca8390879615aa9417746a9";
+
+    #[test]
+    fn sealed_texts_open_only_where_they_belong() {
+        let random = SeededRandom::new(1);
+        let server = ServerKey::from_bytes([1; 32]);
+        let sealed = server.seal_text("webhook", "wt_1", "whsec_x", &random);
+        let open = |purpose, id| server.open_text(purpose, id, &sealed).ok();
+        assert_eq!(open("webhook", "wt_1").unwrap().as_str(), "whsec_x");
+        assert!(open("webhook", "wt_2").is_none() && open("other", "wt_1").is_none());
+        let other = ServerKey::from_bytes([2; 32]);
+        assert!(other.open_text("webhook", "wt_1", &sealed).is_err());
+    }
 
     #[test]
     fn the_file_is_private_and_stable() {

@@ -443,7 +443,8 @@ impl Catalog {
         }
     }
 
-    async fn checked_repos(
+    /// Checks that ids name repos the caller sees.
+    pub(super) async fn checked_repos(
         &self,
         caller: &Principal,
         ids: &[RepoId],

@@ -1,7 +1,7 @@
 //! The operation log and the audit log.
 
-use mesa_meta::Batch;
-use mesa_types::{OrgId, RepoId};
+use mesa_meta::{Batch, Range, Table};
+use mesa_types::{Nanos, OrgId, RepoId};
 use serde_json::Value;
 
 use super::{Actor, Catalog};
@@ -71,6 +71,7 @@ impl Catalog {
         actor: &Actor,
         what: OperationKind,
     ) {
+        self.raise_operation(batch, org, repo, &what);
         batch.put_record(&Operation {
             org: org.clone(),
             repo: repo.clone(),
@@ -80,6 +81,40 @@ impl Catalog {
             source: actor.source.clone(),
             what,
         });
+    }
+
+    /// The audit log of an org (`None`: of the server), newest first.
+    pub async fn newest_audit(
+        &self,
+        org: Option<&OrgId>,
+        page: &PageRequest,
+    ) -> Result<Page<Audit>, Error> {
+        let page = self.newest_page::<Audit>(&Audit::prefix(org), page).await?;
+        Ok(page.map(|r| r.record))
+    }
+
+    /// Deletes audit records of an org (`None`: of the server) older than `before`, oldest first,
+    /// `max` at most; answers how many.
+    pub async fn purge_audit(
+        &self,
+        org: Option<&OrgId>,
+        before: Nanos,
+        max: usize,
+    ) -> Result<usize, Error> {
+        let range = Range::prefix(Audit::prefix(org));
+        let rows = self.meta().scan(Table::Audit, &range, max, false).await?;
+        let mut batch = Batch::new();
+        for entry in &rows {
+            if crate::record::read::<Audit>(&entry.row)?.at >= before {
+                break;
+            }
+            batch.delete(Table::Audit, entry.key.clone());
+        }
+        let deleted = batch.writes.len();
+        if deleted > 0 {
+            self.commit(batch).await?;
+        }
+        Ok(deleted)
     }
 
     /// The audit log of an org (`None`: of the server), oldest first.

@@ -15,6 +15,7 @@ use crate::{
     records::{
         Bookmark, OperationKind, Repo, Scope,
         repo::{FileIdCounter, RepoByName, RepoByTag},
+        webhook::{HookEventKind, RepoFace},
     },
     tags::{self, TagFilter},
 };
@@ -54,6 +55,18 @@ fn taken(name: &RepoName) -> Error {
         "REPO_EXISTS",
         format!("the repo '{name}' exists already"),
     )
+}
+
+fn updated(before: &Repo, after: &Repo) -> HookEventKind {
+    let face = |repo: &Repo| RepoFace {
+        name: repo.name.to_string(),
+        default_bookmark: repo.default_bookmark.to_string(),
+        tags: repo.tags.clone(),
+    };
+    HookEventKind::RepoUpdated {
+        before: face(before),
+        after: face(after),
+    }
 }
 
 impl Catalog {
@@ -259,6 +272,7 @@ impl Catalog {
             batch.replace_record(&next, read.version);
             let detail = json!({"name": next.name, "default_bookmark": next.default_bookmark});
             self.audit(&mut batch, org, actor, "repo.update", id.as_str(), detail);
+            self.raise(&mut batch, org, id, updated(&read, &next));
             if self.commit(batch).await? {
                 let (org, repo) = (org.clone(), id.clone());
                 self.announce(CatalogEvent::RepoUpdated { org, repo });
@@ -312,6 +326,8 @@ impl Catalog {
                         id.as_str(),
                         detail,
                     );
+                    let event = updated(&read, &next);
+                    self.raise(&mut batch, &caller.org, id, event);
                     changed.push(id.clone());
                 }
             }
@@ -346,6 +362,7 @@ impl Catalog {
                 .delete(RepoByName::TABLE, RepoByName::key_of(org, &read.name));
             let detail = json!({"name": read.name});
             self.audit(&mut batch, org, actor, "repo.delete", id.as_str(), detail);
+            self.raise(&mut batch, org, id, HookEventKind::RepoDeleted);
             if self.commit(batch).await? {
                 let (org, repo) = (org.clone(), id.clone());
                 self.announce(CatalogEvent::RepoDeleted { org, repo });

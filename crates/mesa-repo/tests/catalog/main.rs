@@ -8,6 +8,7 @@ mod bootstrap;
 mod changes;
 mod fixture;
 mod golden;
+mod hooks;
 mod keys;
 mod races;
 mod repos;

@@ -106,7 +106,7 @@ pub async fn get(
 }
 
 /// A change on the wire.
-async fn shown(app: &App, change: &mesa_repo::Change) -> Result<Change, ApiError> {
+pub(crate) async fn shown(app: &App, change: &mesa_repo::Change) -> Result<Change, ApiError> {
     // A change made by its first operation has no commit before it is sealed.
     let oid = if change.commit.is_some() {
         change.commit
@@ -164,7 +164,7 @@ fn no_commit() -> String {
 }
 
 /// The change every first change has as its parent.
-fn virtual_root() -> Change {
+pub(crate) fn virtual_root() -> Change {
     let epoch = Timestamp(Nanos(0));
     let nobody = Signature {
         name: String::new(),

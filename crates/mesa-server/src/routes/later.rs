@@ -7,15 +7,7 @@ use crate::{error::ApiError, state::App};
 
 /// Paths of the contract without a handler. Methods of paths that have one are in
 /// [`super::router`].
-const PATHS: &[&str] = &[
-    "/v1/{org}/webhook-targets",
-    "/v1/{org}/webhook-targets/{id}",
-    "/v1/{org}/audit",
-    "/v1/{org}/{repo}/upstream/syncs",
-    "/v1/{org}/{repo}/upstream/syncs/{id}",
-    "/v1/{org}/{repo}/bookmarks/merge",
-    "/v1/{org}/{repo}/diff",
-];
+const PATHS: &[&str] = &["/v1/{org}/{repo}/bookmarks/merge", "/v1/{org}/{repo}/diff"];
 
 /// The refusal.
 pub async fn not_offered() -> ApiError {

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use mesa_api::{ErrorCode, Repo, RepoCreate, RepoList, RepoUpdate, Success};
+use mesa_api::{Repo, RepoCreate, RepoList, RepoUpdate, Success, Upstream};
 use mesa_repo::{
     Bookmark, Scope,
     catalog::{NewRepo, RepoUpdate as CatalogUpdate},
@@ -11,6 +11,7 @@ use mesa_repo::{
 use mesa_types::{BookmarkName, ChangeId, OrgSlug, RepoName};
 use serde::Deserialize;
 
+use super::upstream_syncs::{upstream_of, upstreams};
 use crate::{
     edge::{
         Caller,
@@ -36,13 +37,6 @@ fn repo_name(text: &str) -> Result<RepoName, ApiError> {
     text.parse::<RepoName>().map_err(|e| {
         ApiError::bad_request(format!("the repo's name {e}")).narrowed("INVALID_REPO_NAME")
     })
-}
-
-fn no_upstreams() -> ApiError {
-    ApiError::new(
-        ErrorCode::NotSupported,
-        "this server version does not offer upstreams",
-    )
 }
 
 /// Lists the repos the caller sees.
@@ -81,7 +75,16 @@ async fn with_heads(
     let key = |r: &mesa_repo::Repo| Bookmark::key_of(&r.org, &r.id, &r.default_bookmark);
     let keys: Vec<_> = repos.iter().map(key).collect();
     let bookmarks = app.catalog().read_many::<Bookmark>(&keys).await?;
-    let one = |(repo, bookmark): (&mesa_repo::Repo, Option<mesa_repo::Versioned<Bookmark>>)| {
+    let ids: Vec<_> = repos.iter().map(|r| &r.id).collect();
+    let upstreams = match repos.first() {
+        Some(first) => upstreams(app, &first.org, &ids).await?,
+        None => Vec::new(),
+    };
+    type Found<'a> = (
+        (&'a mesa_repo::Repo, Option<mesa_repo::Versioned<Bookmark>>),
+        Option<Upstream>,
+    );
+    let one = |((repo, bookmark), upstream): Found<'_>| {
         let head = bookmark.map_or(ChangeId::ROOT, |b| b.change);
         Repo {
             id: repo.id.to_string(),
@@ -89,12 +92,13 @@ async fn with_heads(
             name: repo.name.to_string(),
             default_bookmark: repo.default_bookmark.to_string(),
             head_change_id: head.to_string(),
-            upstream: None,
+            upstream,
             created_at: repo.created.into(),
             tags: repo.tags.clone(),
         }
     };
-    Ok(repos.iter().zip(bookmarks).map(one).collect())
+    let found = repos.iter().zip(bookmarks).zip(upstreams);
+    Ok(found.map(one).collect())
 }
 
 async fn with_head(app: &App, slug: &OrgSlug, repo: mesa_repo::Repo) -> Result<Repo, ApiError> {
@@ -114,9 +118,7 @@ pub async fn create(
     caller.org(&org, Scope::Write)?;
     caller.principal.require_whole_org()?;
     let wanted = body.value;
-    if wanted.upstream.is_some() {
-        return Err(no_upstreams());
-    }
+    let upstream = wanted.upstream.map(upstream_of).transpose()?;
     let new = NewRepo {
         name: wanted.name.as_deref().map(repo_name).transpose()?,
         default_bookmark: wanted
@@ -131,6 +133,11 @@ pub async fn create(
         .catalog()
         .create_repo(&principal.org, new, &caller.actor)
         .await?;
+    if upstream.is_some() {
+        app.catalog()
+            .set_upstream(&principal.org, &repo.id, upstream, &caller.actor)
+            .await?;
+    }
     let repo = with_head(&app, &principal.org_slug, repo).await?;
     Ok((StatusCode::CREATED, Json(repo)))
 }
@@ -155,9 +162,10 @@ pub async fn update(
 ) -> Result<Json<Repo>, ApiError> {
     let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
     let wanted = body.value;
-    if matches!(wanted.upstream, Some(Some(_))) {
-        return Err(no_upstreams());
-    }
+    let upstream = wanted
+        .upstream
+        .map(|upstream| upstream.map(upstream_of).transpose())
+        .transpose()?;
     let update = CatalogUpdate {
         name: wanted.name.as_deref().map(repo_name).transpose()?,
         default_bookmark: wanted
@@ -171,6 +179,11 @@ pub async fn update(
         .catalog()
         .update_repo(&repo.org, &repo.id, &update, &caller.actor)
         .await?;
+    if let Some(upstream) = upstream {
+        app.catalog()
+            .set_upstream(&repo.org, &repo.id, upstream, &caller.actor)
+            .await?;
+    }
     let repo = with_head(&app, &caller.principal.org_slug, repo).await?;
     Ok(Json(repo))
 }

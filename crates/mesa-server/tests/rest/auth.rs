@@ -35,6 +35,60 @@ fn routes(repo_id: &str) -> Vec<(Method, String, Option<Value>, &'static str)> {
             Some(json!({"tags": {}})),
             "admin",
         ),
+        route(Method::GET, "/acme/signing-keys", None, "admin"),
+        route(
+            Method::POST,
+            "/acme/signing-keys",
+            Some(json!({"public_key": "6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"})),
+            "admin",
+        ),
+        route(Method::DELETE, "/acme/signing-keys/key_NONE", None, "admin"),
+        route(Method::GET, "/acme/webhook-targets", None, "admin"),
+        route(
+            Method::POST,
+            "/acme/webhook-targets",
+            Some(json!({"url": "https://hooks.example/"})),
+            "admin",
+        ),
+        route(Method::GET, "/acme/webhook-targets/wt_NONE", None, "admin"),
+        route(
+            Method::PATCH,
+            "/acme/webhook-targets/wt_NONE",
+            Some(json!({})),
+            "admin",
+        ),
+        route(
+            Method::DELETE,
+            "/acme/webhook-targets/wt_NONE",
+            None,
+            "admin",
+        ),
+        route(
+            Method::GET,
+            "/acme/webhook-targets/wt_NONE/deliveries",
+            None,
+            "admin",
+        ),
+        route(
+            Method::POST,
+            "/acme/webhook-targets/wt_NONE/deliveries/dlv_NONE/redeliver",
+            None,
+            "admin",
+        ),
+        route(Method::GET, "/acme/audit", None, "admin"),
+        route(Method::GET, "/acme/demo/upstream/syncs", None, "read"),
+        route(
+            Method::GET,
+            "/acme/demo/upstream/syncs/sync_NONE",
+            None,
+            "read",
+        ),
+        route(
+            Method::POST,
+            "/acme/demo/upstream/syncs",
+            Some(json!({"direction": "pull"})),
+            "write",
+        ),
         route(Method::DELETE, "/acme/demo", None, "write"),
     ]
 }
@@ -87,6 +141,8 @@ async fn every_route_asks_for_its_scope() {
                     method == Method::DELETE || path.contains("NONE"),
                     "{method} {path}"
                 );
+            } else if method == Method::POST && path.ends_with("/upstream/syncs") {
+                answer.refused(409, "NO_UPSTREAM");
             } else {
                 assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
             }

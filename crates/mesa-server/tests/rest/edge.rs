@@ -36,12 +36,10 @@ async fn routes_of_later_versions_say_so() {
     let server = TestServer::start().await;
     server.repo("demo").await;
     for (method, path) in [
-        (Method::GET, "/acme/webhook-targets"),
         (Method::POST, "/acme/demo/bookmarks/merge"),
         (Method::GET, "/acme/demo/diff"),
         (Method::POST, "/acme/demo/bookmarks"),
         (Method::PATCH, "/acme/demo/bookmarks/main"),
-        (Method::GET, "/acme/demo/upstream/syncs/s1"),
     ] {
         let answer = server.call(&server.admin, method, path, None).await;
         let body = answer.refused(404, "NOT_FOUND");

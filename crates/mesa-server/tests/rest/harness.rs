@@ -120,6 +120,18 @@ impl TestServer {
         }
     }
 
+    /// The same server after a stop and a start with other options.
+    pub async fn restarted(self, adjust: impl FnOnce(&mut ServerOptions)) -> Self {
+        self.running.shutdown().await;
+        let mut options = options(self.dir.path());
+        adjust(&mut options);
+        let running = Server::start_with_clock(options, self.clock.clone());
+        Self {
+            running: running.await.unwrap(),
+            ..self
+        }
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.running.addr())
     }

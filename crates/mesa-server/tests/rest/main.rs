@@ -7,6 +7,7 @@
 )]
 
 mod api_keys;
+mod audit;
 mod auth;
 mod bookmarks;
 mod changes;
@@ -20,3 +21,5 @@ mod orgs;
 mod repos;
 mod signing_keys;
 mod start;
+mod upstreams;
+mod webhooks;

@@ -91,11 +91,11 @@ async fn wrong_values_are_refused() {
             .await;
         assert_eq!(answer.status, 400);
     }
-    let upstream = json!({"name": "n", "upstream": {"url": "https://example.com/x.git"}});
+    let upstream = json!({"name": "n", "upstream": {"url": "git@example.com:x.git"}});
     server
         .post(admin, "/acme/repos", upstream)
         .await
-        .refused(400, "NOT_SUPPORTED");
+        .refused(400, "INVALID_UPSTREAM_URL");
 
     server.repo("one").await;
     server.repo("two").await;
