@@ -1,11 +1,12 @@
 //! The audit log.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
 /// Something that changed the org's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditRecord {
     /// Place in the order.
     pub id: String,
@@ -26,7 +27,7 @@ pub struct AuditRecord {
 }
 
 /// `GET /{org}/audit`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,

@@ -1,9 +1,10 @@
 //! Bookmarks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A bookmark.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bookmark {
     /// Its name.
     pub name: String,
@@ -14,7 +15,7 @@ pub struct Bookmark {
 }
 
 /// `GET /{org}/{repo}/bookmarks`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BookmarkList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,

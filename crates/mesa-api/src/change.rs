@@ -1,11 +1,12 @@
 //! Changes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
 /// Who and when, as in a git commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signature {
     /// Name.
     pub name: String,
@@ -17,7 +18,7 @@ pub struct Signature {
 }
 
 /// One author of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitIdentity {
     /// Name.
     pub name: String,
@@ -27,7 +28,7 @@ pub struct CommitIdentity {
 
 /// A change. Carries what client generations 0.38 (`author`) and 0.48 (`authors`, `authored_at`)
 /// require.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// Stable id.
     pub id: String,
@@ -54,7 +55,7 @@ pub struct Change {
 }
 
 /// `GET /{org}/{repo}/changes/{change_id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeDetails {
     /// The change.
     #[serde(flatten)]
@@ -66,7 +67,7 @@ pub struct ChangeDetails {
 }
 
 /// `GET /{org}/{repo}/changes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,

@@ -1,9 +1,10 @@
 //! Files, symlinks and directories as read by `GET /{org}/{repo}/content`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The git mode of a file or symlink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FileMode {
     /// A regular file.
     #[serde(rename = "100644")]
@@ -17,7 +18,7 @@ pub enum FileMode {
 }
 
 /// What is at a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Content {
     /// A file with its bytes.
@@ -29,7 +30,7 @@ pub enum Content {
 }
 
 /// A file or symlink with its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContentFile {
     /// Last part of the path; U+FFFD stands for what is not UTF-8.
     pub name: String,
@@ -53,7 +54,7 @@ pub struct ContentFile {
 }
 
 /// A directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContentDir {
     /// Last part of the path; empty for the root.
     pub name: String,
@@ -71,7 +72,7 @@ pub struct ContentDir {
 }
 
 /// One entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ContentEntry {
     /// A file.
@@ -83,7 +84,7 @@ pub enum ContentEntry {
 }
 
 /// A file or symlink in a listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryFile {
     /// Last part of the path.
     pub name: String,
@@ -101,7 +102,7 @@ pub struct EntryFile {
 }
 
 /// A directory in a listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryDir {
     /// Last part of the path.
     pub name: String,

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{TagPatch, Tags, Timestamp};
 
 /// What a credential may do; each scope includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Clone, fetch, list, read, mount read-only.
@@ -36,7 +39,7 @@ impl fmt::Display for Scope {
 }
 
 /// Which keys a list shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyStatus {
     /// Usable now.
@@ -51,7 +54,7 @@ pub enum KeyStatus {
 }
 
 /// Body of `POST /{org}/api-keys`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyCreate {
     /// A name for people.
@@ -72,7 +75,7 @@ pub struct ApiKeyCreate {
 }
 
 /// A new key with its secret, shown only this once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKeyCreated {
     /// Public id.
     pub id: String,
@@ -105,7 +108,7 @@ impl fmt::Debug for ApiKeyCreated {
 }
 
 /// A key as listed, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKey {
     /// Public id.
     pub id: String,
@@ -130,7 +133,7 @@ pub struct ApiKey {
 }
 
 /// `GET /{org}/api-keys`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKeyList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,
@@ -141,7 +144,7 @@ pub struct ApiKeyList {
 }
 
 /// Body of `PATCH /{org}/api-keys/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyTagUpdate {
     /// What to set and to remove.
@@ -149,7 +152,7 @@ pub struct ApiKeyTagUpdate {
 }
 
 /// Answer of `PATCH /{org}/api-keys/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKeyTags {
     /// All labels after the change.
     pub tags: Tags,

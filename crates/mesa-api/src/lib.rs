@@ -14,6 +14,7 @@ pub mod key;
 pub mod org;
 pub mod page;
 pub mod repo;
+mod schema;
 pub mod signing_key;
 pub mod sync;
 pub mod tags;
@@ -28,7 +29,7 @@ pub use error::{ErrorBody, ErrorCode, ErrorEnvelope};
 pub use key::{
     ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, ApiKeyTagUpdate, ApiKeyTags, KeyStatus, Scope,
 };
-pub use org::{Org, OrgCreate, OrgCreated, OrgSummary, Whoami};
+pub use org::{Org, OrgCreate, OrgCreated, OrgList, OrgSummary, Whoami};
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 pub use repo::{BulkTagAction, BulkTags, BulkTagsResult, Repo, RepoCreate, RepoList, RepoUpdate};
 pub use signing_key::{SigningKey, SigningKeyCreate, SigningKeyList};
@@ -43,6 +44,7 @@ pub use webhook::{
     WebhookTargetCreated, WebhookTargetList, WebhookTargetUpdate,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Keeps an explicit null apart from an absent key.
@@ -59,7 +61,7 @@ where
 }
 
 /// The answer to a delete or revoke: `{"success":true}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Success {
     /// Always true.
     pub success: bool,

@@ -1,11 +1,12 @@
 //! Organisations and the identity behind a credential.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ApiKeyCreated, Scope, Timestamp};
 
 /// An organisation, by its id and names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Org {
     /// Stable id, `org_...`.
     pub id: String,
@@ -16,7 +17,7 @@ pub struct Org {
 }
 
 /// `GET /whoami`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Whoami {
     /// The credential's org.
     pub org: Org,
@@ -36,7 +37,7 @@ pub struct Whoami {
 }
 
 /// `GET /{org}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrgSummary {
     /// When the org was made.
     pub created_at: Timestamp,
@@ -53,8 +54,19 @@ pub struct OrgSummary {
     pub name: String,
 }
 
+/// `GET /admin/orgs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrgList {
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
+    /// Whether there is one.
+    pub has_more: bool,
+    /// Orgs in the order they were made.
+    pub orgs: Vec<Org>,
+}
+
 /// Body of `POST /admin/orgs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrgCreate {
     /// The name in paths.
@@ -65,7 +77,7 @@ pub struct OrgCreate {
 }
 
 /// Answer of `POST /admin/orgs`: the org and its first admin key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrgCreated {
     /// The org.
     #[serde(flatten)]

@@ -1,11 +1,12 @@
 //! Repos.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{TagPatch, Tags, Timestamp, Upstream, UpstreamInput, present};
 
 /// A repo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Repo {
     /// Stable id, `repo_...`.
     pub id: String,
@@ -26,7 +27,7 @@ pub struct Repo {
 }
 
 /// `GET /{org}/repos`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,
@@ -37,7 +38,7 @@ pub struct RepoList {
 }
 
 /// Body of `POST /{org}/repos`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RepoCreate {
     /// Made by the server when absent.
@@ -55,7 +56,7 @@ pub struct RepoCreate {
 }
 
 /// Body of `PATCH /{org}/{repo}`: absent fields stay.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(
     clippy::option_option,
@@ -81,7 +82,7 @@ pub struct RepoUpdate {
 }
 
 /// Body of `PATCH /{org}/repos/tags`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BulkTags {
     /// 1..=100 repo ids.
@@ -96,7 +97,7 @@ pub struct BulkTags {
 }
 
 /// What [`BulkTags`] does to each repo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BulkTagAction {
     /// Gives the label a value.
@@ -106,7 +107,7 @@ pub enum BulkTagAction {
 }
 
 /// Answer of `PATCH /{org}/repos/tags`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BulkTagsResult {
     /// Repos named, each once, whether or not they had the label like this before.
     pub updated: u64,

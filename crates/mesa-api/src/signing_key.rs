@@ -1,11 +1,12 @@
 //! Signing keys: the public halves of Ed25519 keys whose holders sign access tokens themselves.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Scope, Tags, Timestamp};
 
 /// Body of `POST /{org}/signing-keys`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SigningKeyCreate {
     /// The raw 32 bytes of the public key in base64url without padding: `x` of its JWK. The private
@@ -29,7 +30,7 @@ pub struct SigningKeyCreate {
 }
 
 /// A signing key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SigningKey {
     /// Public id.
     pub id: String,
@@ -54,7 +55,7 @@ pub struct SigningKey {
 }
 
 /// `GET /{org}/signing-keys`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SigningKeyList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Timestamp, present};
 
 /// The git remote a repo is to follow.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(
     clippy::option_option,
@@ -34,7 +35,7 @@ impl fmt::Debug for UpstreamInput {
 }
 
 /// A credential for an upstream. Never returned.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum UpstreamAuth {
     /// A token.
@@ -61,7 +62,7 @@ impl fmt::Debug for UpstreamAuth {
 }
 
 /// How an upstream is signed in to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamAuthKind {
     /// With a token.
@@ -71,7 +72,7 @@ pub enum UpstreamAuthKind {
 }
 
 /// A repo's git remote as shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Upstream {
     /// Where it is.
     pub url: String,
@@ -82,7 +83,7 @@ pub struct Upstream {
 }
 
 /// Which way a sync goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncDirection {
     /// From the upstream.
@@ -92,7 +93,7 @@ pub enum SyncDirection {
 }
 
 /// How far a sync is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncStatus {
     /// Waits.
@@ -106,7 +107,7 @@ pub enum SyncStatus {
 }
 
 /// Which refs a sync exchanges; an empty pattern stands for none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncRefGlobs {
     /// Branches.
     pub branches: String,
@@ -115,7 +116,7 @@ pub struct SyncRefGlobs {
 }
 
 /// Which refs a sync is to exchange: at least one of the two.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SyncRefGlobsInput {
     /// Branches.
@@ -127,7 +128,7 @@ pub struct SyncRefGlobsInput {
 }
 
 /// Body of `POST /{org}/{repo}/upstream/syncs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SyncCreate {
     /// Which way.
@@ -138,7 +139,7 @@ pub struct SyncCreate {
 }
 
 /// What became of one ref.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncRef {
     /// Its name.
     pub name: String,
@@ -151,14 +152,14 @@ pub struct SyncRef {
 }
 
 /// What a sync did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncStats {
     /// Ref by ref.
     pub refs: Vec<SyncRef>,
 }
 
 /// One exchange with an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sync {
     /// Public id.
     pub id: String,
@@ -185,7 +186,7 @@ pub struct Sync {
 }
 
 /// `GET /{org}/{repo}/upstream/syncs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use mesa_types::EventName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, present};
+use crate::{Timestamp, present, schema::WebhookEventName};
 
 /// Body of `POST /{org}/webhook-targets`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookTargetCreate {
     /// Where deliveries go: `http` or `https`, without a user name or password.
@@ -18,6 +19,7 @@ pub struct WebhookTargetCreate {
     pub name: Option<String>,
     /// At least one; `push` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<WebhookEventName>>", length(min = 1))]
     pub events: Option<Vec<EventName>>,
     /// At least one; everything the creator sees when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,7 +27,7 @@ pub struct WebhookTargetCreate {
 }
 
 /// Body of `PATCH /{org}/webhook-targets/{id}`: absent fields stay.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(
     clippy::option_option,
@@ -44,6 +46,7 @@ pub struct WebhookTargetUpdate {
     pub url: Option<String>,
     /// The new events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<WebhookEventName>>", length(min = 1))]
     pub events: Option<Vec<EventName>>,
     /// The new repos; null = every repo of the org.
     #[serde(
@@ -55,7 +58,7 @@ pub struct WebhookTargetUpdate {
 }
 
 /// A webhook target, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookTarget {
     /// Public id.
     pub id: String,
@@ -64,6 +67,7 @@ pub struct WebhookTarget {
     /// Where deliveries go.
     pub url: String,
     /// What it is told of.
+    #[schemars(with = "Vec<WebhookEventName>")]
     pub events: Vec<EventName>,
     /// The repos it is told of; null = every repo of the org.
     pub repo_ids: Option<Vec<String>>,
@@ -74,7 +78,7 @@ pub struct WebhookTarget {
 }
 
 /// A new webhook target with its secret, shown only this once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookTargetCreated {
     /// The target.
     #[serde(flatten)]
@@ -92,7 +96,7 @@ impl fmt::Debug for WebhookTargetCreated {
 }
 
 /// `GET /{org}/webhook-targets`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookTargetList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,
@@ -103,7 +107,7 @@ pub struct WebhookTargetList {
 }
 
 /// How far a delivery is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Waits for its first or next attempt.
@@ -115,7 +119,7 @@ pub enum DeliveryState {
 }
 
 /// One request to a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryAttempt {
     /// When.
     pub at: Timestamp,
@@ -128,13 +132,14 @@ pub struct DeliveryAttempt {
 }
 
 /// One event on its way to one target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
     /// Public id, sent as `x-mesa-delivery`.
     pub id: String,
     /// The event's id, the same in every delivery of it.
     pub event_id: String,
     /// The event's name.
+    #[schemars(with = "WebhookEventName")]
     pub event: EventName,
     /// The repo's id.
     pub repo_id: String,
@@ -153,7 +158,7 @@ pub struct Delivery {
 }
 
 /// `GET /{org}/webhook-targets/{id}/deliveries`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryList {
     /// Where the next page begins.
     pub next_cursor: Option<String>,

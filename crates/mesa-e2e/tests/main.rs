@@ -3,6 +3,7 @@
 mod access;
 mod clients;
 mod conformance;
+mod contract;
 mod durability;
 mod layers;
 mod sharing;

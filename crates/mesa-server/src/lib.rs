@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod listener;
 pub mod logging;
 pub mod metrics;
+pub mod openapi;
 pub mod options;
 pub mod routes;
 pub mod server;

@@ -24,7 +24,7 @@ use axum::{
 };
 
 use self::later::not_offered;
-use crate::{edge, error::ApiError, state::App, sync};
+use crate::{edge, error::ApiError, openapi, state::App, sync};
 
 /// Every route of the server, inside the edge. A fixed segment wins over a parameter, so that
 /// `/{org}/repos` is never a repo.
@@ -42,8 +42,9 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page))
+        .route("/openapi.json", get(openapi::page))
         .route("/v1/whoami", get(whoami::whoami))
-        .route("/v1/admin/orgs", post(orgs::create))
+        .route("/v1/admin/orgs", get(orgs::list).post(orgs::create))
         .route("/v1/{org}", get(orgs::get))
         .route(
             "/v1/{org}/api-keys",

@@ -23,13 +23,13 @@ export const unique = (stem) => `${stem}-${process.pid}-${serial++}`;
 export const base64 = (text) => Buffer.from(text).toString('base64');
 export const text = (content) => Buffer.from(content, 'base64').toString();
 
-/** Operations of `@mesadev/rest` and methods of the SDK that were driven to a success. */
+/** Operations of `@mesadev/rest` that were called, and methods of the SDK that succeeded. */
 export const driven = { rest: new Set(), sdk: new Set() };
 
 /** Calls one operation of `@mesadev/rest`; answers data, error and response as the client gives them. */
 export async function call(name, options = {}, { key = adminKey, at = origin, ...more } = {}) {
   const result = await rest[name]({ baseUrl: `${at}/v1`, auth: key ?? undefined, path: { org, ...options.path }, ...more, ...stripPath(options) });
-  if (result.response?.ok) driven.rest.add(name);
+  driven.rest.add(name);
   return result;
 }
 const stripPath = ({ path, ...others }) => others;

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use mesa_api::{OrgCreate, OrgCreated, OrgSummary};
+use mesa_api::{OrgCreate, OrgCreated, OrgList, OrgSummary};
 use mesa_repo::{Repo, Scope, catalog::NewOrg};
 use mesa_types::OrgSlug;
 
@@ -10,7 +10,7 @@ use super::{api_keys, whoami::org_of};
 use crate::{
     edge::{
         Caller,
-        extract::{JsonBody, UrlPath},
+        extract::{JsonBody, Paging, UrlPath},
     },
     error::ApiError,
     state::App,
@@ -47,19 +47,40 @@ pub async fn get(
     }))
 }
 
+/// Only the operator's key manages orgs.
+fn operator(caller: &Caller) -> Result<(), ApiError> {
+    caller.principal.require(Scope::Admin)?;
+    if caller.principal.operator {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        mesa_api::ErrorCode::Forbidden,
+        "only the operator's key manages orgs",
+    ))
+}
+
+/// Lists the orgs of the server. Only the operator's key may.
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Paging(page): Paging,
+) -> Result<Json<OrgList>, ApiError> {
+    operator(&caller)?;
+    let page = app.catalog().list_orgs(&page).await?;
+    Ok(Json(OrgList {
+        has_more: page.next.is_some(),
+        next_cursor: page.next,
+        orgs: page.items.iter().map(org_of).collect(),
+    }))
+}
+
 /// Makes an org with its first admin key. Only the operator's key may.
 pub async fn create(
     State(app): State<App>,
     caller: Caller,
     body: JsonBody<OrgCreate>,
 ) -> Result<(StatusCode, Json<OrgCreated>), ApiError> {
-    caller.principal.require(Scope::Admin)?;
-    if !caller.principal.operator {
-        return Err(ApiError::new(
-            mesa_api::ErrorCode::Forbidden,
-            "only the operator's key creates orgs",
-        ));
-    }
+    operator(&caller)?;
     let slug = body.value.slug.parse::<OrgSlug>().map_err(|e| {
         ApiError::bad_request(format!("the org's slug {e}")).narrowed("INVALID_ORG_SLUG")
     })?;
