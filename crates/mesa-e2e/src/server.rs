@@ -88,6 +88,28 @@ impl Server {
         child.wait().expect("wait");
     }
 
+    /// SIGSTOP: it answers nothing until [`Server::resume`].
+    ///
+    /// # Panics
+    /// If it is not running.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Panics
+    /// If it is not running.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("a running server");
+        let pid = Pid::from_raw(child.id().cast_signed()).expect("a pid");
+        kill_process(pid, signal).expect("kill");
+    }
+
     /// SIGTERM; returns the exit code.
     ///
     /// # Panics

@@ -6,6 +6,7 @@ mod conformance;
 mod contract;
 mod durability;
 mod layers;
+mod limits;
 mod sharing;
 mod webhooks;
 mod workloads;

@@ -20,7 +20,9 @@ pub struct HeadsConfig {
     pub seal_bytes: u64,
     /// How long a recalled lease may take to come back while nothing advances.
     pub recall: Nanos,
-    /// How long the lease of a disconnected holder is kept when somebody else wants it.
+    /// How long the lease of a holder whose stream ended is kept when somebody else wants it.
+    pub gone_grace: Nanos,
+    /// The same when it was not seen since this server took the head: everybody reconnects then.
     pub lease_ttl: Nanos,
     /// A head without attached sessions leaves memory after this long.
     pub idle: Nanos,
@@ -70,6 +72,7 @@ impl Default for HeadsConfig {
             seal_ops: 10_000,
             seal_bytes: 64 << 20,
             recall: Nanos(10 * SECOND),
+            gone_grace: Nanos(3 * SECOND),
             lease_ttl: Nanos(30 * SECOND),
             idle: Nanos(60 * SECOND),
             session_life: Nanos(90 * 86_400 * SECOND),

@@ -170,7 +170,7 @@ async fn log_rows_of_an_idle_head_go_after_their_time() {
 }
 
 #[tokio::test]
-async fn a_holder_fenced_after_a_restart_learns_that_it_is_lost() {
+async fn a_holder_that_lost_its_lease_after_a_restart_is_fenced_when_it_sends_under_it() {
     let mut server = Server::start().await;
     let mut holder = RawSession::open(&server.api, "acme", "demo").await;
     holder.lease().await;
@@ -183,7 +183,7 @@ async fn a_holder_fenced_after_a_restart_learns_that_it_is_lost() {
         let _ = session;
         client_message::Kind::LeaseRequest(v1::LeaseRequest {})
     };
-    // Recalled before the restart, fenced after it: the row alone tells.
+    // Recalled before the restart, taken after it: the rows alone tell.
     let other = RawSession::open(&server.api, "acme", "demo").await;
     other.send(ask(&other)).await;
     server.restart();
@@ -201,6 +201,15 @@ async fn a_holder_fenced_after_a_restart_learns_that_it_is_lost() {
     other.lease = 2;
     other.commit(vec![create]).await;
 
+    // What it decided under its lease comes too late.
+    holder.api = server.api.clone();
+    holder.attach_unconfirmed().await.unwrap();
+    let (_, late) = holder.file("", root, "late", b"3");
+    holder.append(vec![late]).await;
+    holder
+        .until(|kind| matches!(kind, Kind::Fenced(f) if f.reason == "lease"))
+        .await;
+    server.restart();
     holder.api = server.api.clone();
     let refused = holder.attach().await.unwrap_err();
     assert_eq!(refused.code, "SESSION_LOST");

@@ -48,6 +48,7 @@ fn hurried() -> HeadsConfig {
     HeadsConfig {
         recall: Nanos(50 * MILLI),
         lease_ttl: Nanos(100 * MILLI),
+        gone_grace: Nanos(100 * MILLI),
         ..HeadsConfig::default()
     }
 }
@@ -110,17 +111,61 @@ async fn a_holder_that_vanished_keeps_its_lease_for_a_while_and_resumes_if_nobod
         .send(client_message::Kind::Heartbeat(v1::Heartbeat::default()))
         .await;
     other.until(|kind| matches!(kind, Kind::Heartbeat(_))).await;
-    clock.0.fetch_add(60_000 * MILLI, Ordering::SeqCst);
+    // No longer than a moment: it is gone, not slow.
+    clock.0.fetch_add(3_000 * MILLI, Ordering::SeqCst);
     other
         .until(|kind| matches!(kind, Kind::LeaseGrant(g) if g.exclusive))
         .await;
+    let (_, create) = other.file("", root, "b", b"2");
+    other.commit(vec![create]).await;
+
+    // Nothing of it was on its way: it goes on in place, and hears what it missed.
+    assert!(holder.resume().await.unwrap().lost.is_none());
+    assert!(holder.attach_unconfirmed().await.unwrap().replay_events);
+    holder.until(|kind| matches!(kind, Kind::Event(_))).await;
+    // What it decided without knowing is not taken.
+    let (_, late) = holder.file("", root, "late", b"3");
+    holder.append(vec![late]).await;
+    holder
+        .until(|kind| matches!(kind, Kind::Fenced(f) if f.reason == "lease"))
+        .await;
+    assert_eq!(other.tree().await.keys().collect::<Vec<_>>(), ["a", "b"]);
     assert!(holder.resume().await.unwrap().lost.is_some());
+}
+
+#[tokio::test]
+async fn after_a_restart_of_the_server_a_holder_has_longer_to_come_back() {
+    let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000 * MILLI)));
+    let config = HeadsConfig {
+        lease_ttl: Nanos(20_000 * MILLI),
+        ..HeadsConfig::default()
+    };
+    let (backend, _, api) = server_at(config, clock.clone()).await;
+    let mut holder = RawSession::open(&api, "acme", "demo").await;
+    let held = holder.lease().await.lease;
+    let root = holder.root();
+    let mut other = RawSession::open(&api, "acme", "demo").await;
+    assert_eq!(backend.heads.flush_all().await, 0);
+    assert_eq!(backend.heads.live_count(), 0);
+    other.attach().await.unwrap();
+    ask(&other).await;
+    other
+        .send(client_message::Kind::Heartbeat(v1::Heartbeat::default()))
+        .await;
+    other.until(|kind| matches!(kind, Kind::Heartbeat(_))).await;
+    clock.0.fetch_add(15_000 * MILLI, Ordering::SeqCst);
+    holder.attach_unconfirmed().await.unwrap();
+    holder
+        .until(|kind| matches!(kind, Kind::LeaseRecall(r) if r.lease == held))
+        .await;
+    let (_, create) = holder.file("", root, "a", b"1");
+    holder.commit(vec![create]).await;
 }
 
 #[tokio::test]
 async fn a_holder_that_comes_back_hears_of_the_recall() {
     let config = HeadsConfig {
-        lease_ttl: Nanos(20_000 * MILLI),
+        gone_grace: Nanos(20_000 * MILLI),
         ..hurried()
     };
     let (_, _, api) = server(config).await;

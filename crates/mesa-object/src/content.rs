@@ -5,6 +5,7 @@
 //! the bytes only, so equal contents of an org have equal references.
 
 mod rechunk;
+mod sparse;
 
 use std::io::{self, Read};
 
@@ -13,6 +14,7 @@ use fastcdc::v2020::FastCDC;
 use mesa_types::{ChunkId, ContentRef, limits};
 
 pub use rechunk::{Rechunk, Step};
+pub use sparse::{Sparse, of_sparse};
 
 use crate::{Object, OrgKey, manifest};
 

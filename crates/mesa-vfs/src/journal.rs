@@ -22,8 +22,12 @@ use crate::{
 };
 use segment::Segment;
 
-/// Size at which a segment is closed.
+/// Size at which a segment is closed, not counting the marks it begins with.
 const SEGMENT_BYTES: u64 = 4 << 20;
+/// Kept back on the disk, so that files can be removed when it is full.
+const RESERVE_BYTES: u64 = 1 << 20;
+/// File of that size.
+const RESERVE: &str = "reserve";
 
 /// A node served from a work file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,10 @@ pub(crate) struct Journal {
     /// Acknowledgements: known, and written down.
     acked: (ClientSeq, ClientSeq),
     buffer: Vec<u8>,
+    /// Bytes of marks at the beginning of the active segment.
+    marks: u64,
+    /// The disk is full: the reserve is given up or in use.
+    full: bool,
 }
 
 /// What a journal held when it was opened.
@@ -97,14 +105,65 @@ impl Journal {
             works: found.works.clone(),
             acked: (found.acked, found.acked),
             buffer: Vec::new(),
+            marks: 0,
+            full: false,
         };
         journal.write_marks()?;
+        journal.full = !journal.keep_reserve();
         Ok((journal, found))
     }
 
-    /// Writes records in one write(2). On an error nothing of it is in the journal.
+    /// Writes records in one write(2). On an error nothing of it is in the journal. On a full disk
+    /// only what helps to empty it (removals, and notes of what is done) is written, to the reserve.
     pub fn append(&mut self, records: &[&Record]) -> io::Result<()> {
-        if self.active.len() >= SEGMENT_BYTES {
+        let frees = records.iter().all(|record| record.frees_space());
+        if self.full {
+            self.full = !self.keep_reserve();
+            if self.full && !frees {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        match self.append_now(records) {
+            Err(error) if is_full(&error) && frees && self.give_reserve() => {
+                self.append_now(records)
+            }
+            Err(error) => {
+                self.full |= is_full(&error);
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Takes the reserve from the disk; whether it is there.
+    fn keep_reserve(&self) -> bool {
+        let path = self.dir.join(RESERVE);
+        if std::fs::metadata(&path).is_ok_and(|meta| meta.len() == RESERVE_BYTES) {
+            return true;
+        }
+        let made = std::fs::File::create(&path).and_then(|file| {
+            let none = rustix::fs::FallocateFlags::empty();
+            rustix::fs::fallocate(&file, none, 0, RESERVE_BYTES)?;
+            Ok(())
+        });
+        match made {
+            Err(error) if is_full(&error) => {
+                let _ = std::fs::remove_file(path);
+                false
+            }
+            // Where space cannot be kept back there is no reserve.
+            _ => true,
+        }
+    }
+
+    fn give_reserve(&mut self) -> bool {
+        self.full = true;
+        std::fs::remove_file(self.dir.join(RESERVE)).is_ok()
+    }
+
+    fn append_now(&mut self, records: &[&Record]) -> io::Result<()> {
+        // Marks are repeated in each segment: they must stay the smaller part.
+        if self.active.len() >= self.marks + SEGMENT_BYTES.max(self.marks) {
             self.rotate()?;
         }
         self.buffer.clear();
@@ -127,7 +186,8 @@ impl Journal {
                     }
                 }
                 Record::Op(op) | Record::Content { op, .. } => self.last = Some(op.seq),
-                Record::Acked(_) => {}
+                // Of use only as long as the place it is for; that came before.
+                Record::Acked(_) | Record::Instead(_) => {}
             }
         }
         Ok(())
@@ -192,8 +252,19 @@ impl Journal {
         for (&file, &mark) in &self.works {
             Record::Work { file, mark }.encode(&mut self.buffer);
         }
-        self.active.append(&self.buffer)
+        self.active.append(&self.buffer)?;
+        self.marks = self.buffer.len() as u64;
+        // Not kept for the small writes that follow.
+        self.buffer = Vec::new();
+        Ok(())
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 impl Found {
@@ -204,6 +275,17 @@ impl Found {
             _ => None,
         });
         last.map_or(self.acked, |last| last.max(self.acked))
+    }
+
+    /// Another operation in a place that is known; nothing if it was acknowledged and deleted.
+    fn replace(&mut self, with: &OpRecord) {
+        let same = |record: &&mut Record| match record {
+            Record::Op(op) | Record::Content { op, .. } => op.seq == with.seq,
+            _ => false,
+        };
+        if let Some(record) = self.ops.iter_mut().rev().find(same) {
+            *record = Record::Op(with.clone());
+        }
     }
 
     /// Adds a segment's records; says which operation was its last.
@@ -220,6 +302,7 @@ impl Found {
                     }
                 }
                 Record::Acked(seq) => self.acked = self.acked.max(*seq),
+                Record::Instead(op) => self.replace(op),
                 Record::Op(op) | Record::Content { op, .. } => {
                     last = Some(op.seq);
                     self.ops.push(record);

@@ -31,6 +31,7 @@ pub(crate) mod queue;
 mod sink;
 mod status;
 mod watch;
+mod way;
 mod works;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
@@ -41,7 +42,7 @@ pub(crate) use open::timed_out;
 
 pub use config::{QuietProbe, SessionConfig, SessionTarget, Tuning};
 pub use handle::Session;
-pub use sink::{MergedContent, Picked, Reload, TreeSink};
+pub use sink::{MergedContent, Moved, Picked, Reload, TreeSink};
 pub use status::{Connection, Durability, Status};
 
 use crate::fs::{FsError, FsResult};

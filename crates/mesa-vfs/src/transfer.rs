@@ -13,40 +13,39 @@ use tokio::sync::Semaphore;
 
 use crate::{
     fs::FsError,
-    session::{ClientSeq, Picked, Session, queue::ContentJob},
+    session::{
+        Picked, Session,
+        queue::{BULK, ContentJob, Group, Lane, Room},
+    },
 };
 use pickup::Pick;
 
-/// Files read together.
-const GROUP: usize = 256;
-/// Bytes read together, about.
-const GROUP_BYTES: u64 = 8 << 20;
-/// Groups worked on at once.
-const GROUPS_MAX: usize = 4;
+/// Groups of smaller files worked on at once.
+const SMALL_MAX: usize = 3;
+/// Large files worked on at once.
+const BULK_MAX: usize = 2;
 
-type Job = (ClientSeq, ContentJob);
-
-/// Works on content operations until the session is closed.
+/// Works on content operations until the session is closed. What somebody waits for is begun at
+/// once; large files have slots of their own, so that smaller ones never wait for them.
 pub(crate) async fn run(session: Arc<Session>) {
-    let slots = Arc::new(Semaphore::new(GROUPS_MAX));
+    let small = Arc::new(Semaphore::new(SMALL_MAX));
+    let bulk = Arc::new(Semaphore::new(BULK_MAX));
     while !session.is_closing() {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            return;
+        let room = Room {
+            small: small.available_permits(),
+            bulk: bulk.available_permits(),
         };
-        let (generation, jobs) = session.start_content(GROUP);
-        if jobs.is_empty() {
-            drop(slot);
+        let (generation, groups) = session.start_content(room);
+        if groups.is_empty() {
             session.content_wanted().await;
             continue;
         }
-        let mut slot = Some(slot);
-        for group in groups(jobs) {
-            let slot = match slot.take() {
-                Some(slot) => slot,
-                None => match Arc::clone(&slots).acquire_owned().await {
-                    Ok(slot) => slot,
-                    Err(_) => return,
-                },
+        for group in groups {
+            // Free: only this task takes them.
+            let slot = match group.lane {
+                Lane::Urgent => None,
+                Lane::Small => Arc::clone(&small).try_acquire_owned().ok(),
+                Lane::Bulk => Arc::clone(&bulk).try_acquire_owned().ok(),
             };
             let me = Arc::clone(&session);
             tokio::spawn(async move {
@@ -58,34 +57,20 @@ pub(crate) async fn run(session: Arc<Session>) {
     }
 }
 
-/// Small files together, large ones alone.
-fn groups(jobs: Vec<Job>) -> Vec<Vec<Job>> {
-    let mut groups = Vec::new();
-    let mut group = Vec::new();
-    let mut bytes = 0;
-    for job in jobs {
-        let size = job.1.work.stat().map_or(0, |stat| stat.size);
-        if size >= GROUP_BYTES {
-            groups.push(vec![job]);
-            continue;
-        }
-        if bytes + size > GROUP_BYTES {
-            groups.push(std::mem::take(&mut group));
-            bytes = 0;
-        }
-        bytes += size;
-        group.push(job);
+async fn work(session: &Arc<Session>, generation: u64, group: Group) {
+    let Group { lane, mut jobs } = group;
+    if lane == Lane::Small {
+        // They may have grown since they were queued.
+        jobs.retain(|job| {
+            let size = job.work.stat().map_or(0, |stat| stat.size);
+            if size >= BULK {
+                session.put_content_back(generation, job, size);
+            }
+            size < BULK
+        });
     }
-    // First: what waits behind a large file waits anyway.
-    if !group.is_empty() {
-        groups.insert(0, group);
-    }
-    groups
-}
-
-async fn work(session: &Arc<Session>, generation: u64, jobs: Vec<Job>) {
     let key = session.content().fetcher().key().clone();
-    let works: Vec<_> = jobs.iter().map(|(_, job)| Arc::clone(&job.work)).collect();
+    let works: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.work)).collect();
     let quiet = session.config().quiet.clone();
     let read = move || {
         let pick = |work| pickup::pick(&key, work, quiet.as_ref());
@@ -119,13 +104,13 @@ async fn work(session: &Arc<Session>, generation: u64, jobs: Vec<Job>) {
 async fn upload_all(
     session: &Arc<Session>,
     generation: u64,
-    mut large: Vec<(Job, Pick)>,
-) -> Vec<(Job, Pick)> {
+    mut large: Vec<(ContentJob, Pick)>,
+) -> Vec<(ContentJob, Pick)> {
     let mut delay = Duration::from_millis(100);
     loop {
         let sources: Vec<_> = large
             .iter()
-            .map(|((_, job), pick)| upload::Source {
+            .map(|(job, pick)| upload::Source {
                 pick,
                 known: if job.force {
                     None
@@ -144,7 +129,7 @@ async fn upload_all(
         match failed {
             upload::Failed::Changed(index) => {
                 let key = session.content().fetcher().key().clone();
-                let file = Arc::clone(&large[index].0.1.work);
+                let file = Arc::clone(&large[index].0.work);
                 let again = move || pickup::pick_copy(&key, &file);
                 if let Ok(Ok(pick)) = tokio::task::spawn_blocking(again).await {
                     large[index].1 = pick;
@@ -173,7 +158,7 @@ fn inline<'a>(session: &Session, pick: &'a Pick) -> Option<&'a bytes::Bytes> {
 }
 
 /// Completes an operation.
-async fn finish(session: &Arc<Session>, generation: u64, (seq, job): Job, pick: Pick) {
+async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: Pick) {
     let base = job.work.pick.lock().base;
     let content = pick.built.content;
     let extents = extents::between(session, &job, base, &pick).await;
@@ -191,7 +176,7 @@ async fn finish(session: &Arc<Session>, generation: u64, (seq, job): Job, pick: 
     let op = v1::Op {
         time_ns: time.0,
         kind: Some(v1::op::Kind::SetContent(set)),
-        ..job.op
+        ..job.op.clone()
     };
     {
         let mut state = job.work.pick.lock();
@@ -200,8 +185,8 @@ async fn finish(session: &Arc<Session>, generation: u64, (seq, job): Job, pick: 
         // Chunks that only ever travelled inside operations are not for sharing yet.
         state.chunks = inline.is_none().then(|| Arc::new(pick.built.chunks));
     }
-    session.resolve_content(generation, seq, op);
-    if let Some(sink) = session.sink() {
+    let seq = session.resolve_content(generation, &job, op);
+    if let (Some(seq), Some(sink)) = (seq, session.sink()) {
         sink.on_picked(&Picked {
             file: job.work.file(),
             seq,
@@ -214,7 +199,7 @@ async fn finish(session: &Arc<Session>, generation: u64, (seq, job): Job, pick: 
 }
 
 /// The bytes cannot be read: the place in the order is filled with what was there before.
-fn give_up(session: &Arc<Session>, generation: u64, (seq, job): &Job, error: FsError) {
+fn give_up(session: &Arc<Session>, generation: u64, job: &ContentJob, error: FsError) {
     session.note_error(format!(
         "cannot read the local file of node {}: {error}",
         job.work.file()
@@ -235,7 +220,7 @@ fn give_up(session: &Arc<Session>, generation: u64, (seq, job): &Job, error: FsE
         kind: Some(v1::op::Kind::SetContent(set)),
         ..job.op.clone()
     };
-    session.resolve_content(generation, *seq, op);
+    session.resolve_content(generation, job, op);
 }
 
 /// Whether two contents can be compared byte by byte in memory.

@@ -317,3 +317,61 @@ async fn class_close_is_durable_at_close() {
     rename(m, "f", "g", RenameFlags::default()).await.unwrap();
     assert!(server.node("g").is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_files_beyond_the_bound_go_and_come_from_the_server_again() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    };
+
+    use mesa_types::time::{Clock, SystemClock};
+
+    static SKIPPED: AtomicI64 = AtomicI64::new(0);
+    struct Skipping;
+    impl Clock for Skipping {
+        fn now(&self) -> mesa_types::Nanos {
+            mesa_types::Nanos(SystemClock.now().0 + SKIPPED.load(Ordering::SeqCst))
+        }
+    }
+
+    let server = FakeServer::new();
+    let options = Options {
+        tune: |config| {
+            config.tuning.works_kept = 2;
+            config.clock = Arc::new(Skipping);
+            config.quiet = Some(Arc::new(|_| true));
+        },
+        ..Options::default()
+    };
+    let rig = Rig::with(&server, options);
+    let m = &rig.mount;
+    let bytes = |n: u8| vec![n; 70_000];
+    for n in 0..6 {
+        put(m, &format!("f{n}"), &bytes(n)).await.unwrap();
+    }
+    let (open, opened) = create(m, "open").await.unwrap();
+    m.sync_all().await.unwrap();
+    let before = attr(m, "f0").await.unwrap();
+    let works = || m.status().orgs[0].repos[0].work_files;
+    assert_eq!(works(), 7);
+    let start = std::time::Instant::now();
+    while works() > 2 {
+        assert!(start.elapsed().as_secs() < 20, "{} are left", works());
+        SKIPPED.fetch_add(1_000_000_000, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let after = attr(m, "f0").await.unwrap();
+    let shown = |a: &mesa_vfs::fs::FileAttr| (a.ino, a.size, a.mtime, a.ctime, a.mode);
+    assert_eq!(shown(&after), shown(&before));
+    for n in 0..6 {
+        assert_eq!(get(m, &format!("f{n}")).await.unwrap(), bytes(n));
+    }
+    write_at(m, open.node, &opened, 0, b"it was open").await;
+    m.release(open.node, opened.handle);
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("open").unwrap(), b"it was open");
+    put(m, "f0", b"again").await.unwrap();
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("f0").unwrap(), b"again");
+}

@@ -18,7 +18,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{FallocateFlags, Mode, OFlags},
     io::Errno,
     mm::{MapFlags, ProtFlags},
 };
@@ -63,6 +63,11 @@ impl Table {
             rustix::fs::ftruncate(&file, 0)?;
         }
         rustix::fs::ftruncate(&file, BYTES as u64)?;
+        // A page that the full disk has no room for would end this process.
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, BYTES as u64) {
+            Ok(()) | Err(Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error),
+        }
         // SAFETY: a new mapping at an address the kernel chooses; the file has BYTES bytes and
         // only daemons of this state directory, which its lock admits one at a time, resize it.
         let address = unsafe {

@@ -122,7 +122,7 @@ async fn turn(
             inbox.try_recv().ok()
         };
     }
-    turn.check_recall().await?;
+    turn.check_recall();
     turn.drop_closed_streams();
     turn.run_parked().await?;
 

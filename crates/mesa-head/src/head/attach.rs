@@ -148,6 +148,7 @@ impl Turn<'_> {
         session.row.next_token = token_hash(&fresh);
         session.row.seen_ns = now.0;
         session.subscriber = Some(subscriber);
+        session.was_attached = true;
         session.resend_from = None;
         let acked_client_seq = session.row.acked_client_seq;
         self.touch_session(id);

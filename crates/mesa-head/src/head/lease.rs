@@ -102,14 +102,14 @@ impl Turn<'_> {
     }
 
     /// A session lost its stream: it decides nothing in shared mode; an exclusive lease stays,
-    /// and if it was recalled there is time to come back.
+    /// and if it was recalled there is a moment to come back.
     pub fn lease_detached(&mut self, id: &SessionId) {
-        let deadline = Nanos(self.now.0 + self.head.config.lease_ttl.0);
+        let deadline = Nanos(self.now.0 + self.head.config.gone_grace.0);
         if let Some(held) = self.state.lease.exclusive.as_mut()
             && held.session == *id
             && let Some(recalled) = held.recalled.as_mut()
         {
-            *recalled = (*recalled).max(deadline);
+            *recalled = deadline;
         }
         self.state.lease.waiting.remove(id);
         if self.state.lease.shared.remove(id) {
@@ -140,18 +140,25 @@ impl Turn<'_> {
         }
     }
 
-    /// Fences a holder that did not give its lease back in time.
-    pub async fn check_recall(&mut self) -> Result<()> {
+    /// Takes the lease from a holder that did not give it back in time. One that is attached is
+    /// fenced. One that is gone only loses the lease: it goes on in place when it comes back,
+    /// unless it decided something that the server does not have; then that is fenced when it
+    /// arrives (see [`Turn::append`]).
+    pub fn check_recall(&mut self) {
         let Some(held) = self.state.lease.exclusive.as_ref() else {
-            return Ok(());
+            return;
         };
-        if held.recalled.is_some_and(|deadline| deadline <= self.now) {
-            let id = held.session.clone();
-            // Not in memory after a restart of the server: its row has to say it all the same.
-            self.load_session(&id).await?;
-            self.fence(&id, "unresponsive", "the lease was not given back in time");
+        if held.recalled.is_none_or(|deadline| deadline > self.now) {
+            return;
         }
-        Ok(())
+        let id = held.session.clone();
+        let session = self.state.sessions.get(&id);
+        if session.is_some_and(|s| s.subscriber.is_some()) {
+            self.fence(&id, "unresponsive", "the lease was not given back in time");
+        } else {
+            tracing::info!(session = %id, head = %self.head.id, "the lease of a session that is gone ended");
+            self.lease_freed(&id);
+        }
     }
 
     /// Ends a session's right to go on in this head. Its unacknowledged work goes to a recovery
@@ -201,10 +208,11 @@ impl Turn<'_> {
         let config = &self.head.config;
         let session = self.state.sessions.get(holder);
         let attached = session.is_some_and(|s| s.subscriber.is_some());
-        let deadline = if attached {
-            self.now.0 + config.recall.0
-        } else {
-            session.map_or(self.now.0, |s| s.detached.0) + config.lease_ttl.0
+        let deadline = match session {
+            Some(_) if attached => self.now.0 + config.recall.0,
+            Some(session) if session.was_attached => session.detached.0 + config.gone_grace.0,
+            Some(session) => session.detached.0 + config.lease_ttl.0,
+            None => self.now.0 + config.lease_ttl.0,
         };
         let Some(held) = self.state.lease.exclusive.as_mut() else {
             return;

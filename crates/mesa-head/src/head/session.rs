@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub subscriber: Option<Subscriber>,
     /// When it was last attached, while it is not.
     pub detached: Nanos,
+    /// It had a stream since it is in memory.
+    pub was_attached: bool,
     /// An append was refused for missing content: later ones are dropped until this number
     /// comes again.
     pub resend_from: Option<u64>,
@@ -46,6 +48,7 @@ impl Session {
             row,
             subscriber: None,
             detached: now,
+            was_attached: false,
             resend_from: None,
             parked: VecDeque::new(),
         }

@@ -216,7 +216,16 @@ impl Content {
                     let work = async move {
                         // On a task of its own: callers may give up, others wait for it.
                         let task = me.clone();
-                        let done = tokio::spawn(async move { task.fill_now(id, content).await });
+                        let done = tokio::spawn(async move {
+                            match task.fill_now(id, content).await {
+                                Err(FsError::NoSpace)
+                                    if task.store.make_room(content.size() + (16 << 20)) =>
+                                {
+                                    task.fill_now(id, content).await
+                                }
+                                filled => filled,
+                            }
+                        });
                         let result = done.await.unwrap_or(Err(FsError::Io));
                         me.store.filling.lock().remove(&id);
                         result

@@ -63,6 +63,7 @@ pub struct ContentStats {
     pub hits: u64,
     pub misses: u64,
     pub prefetched: u64,
+    pub private_bytes: u64,
 }
 
 struct OnDisk {
@@ -86,6 +87,8 @@ pub struct ContentStore {
     hits: AtomicU64,
     misses: AtomicU64,
     pub(super) prefetched: AtomicU64,
+    /// Bytes of private files of all sessions.
+    private: Arc<AtomicU64>,
 }
 
 impl ContentStore {
@@ -114,9 +117,10 @@ impl ContentStore {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             prefetched: AtomicU64::new(0),
+            private: Arc::new(AtomicU64::new(0)),
             config,
         };
-        store.evict();
+        store.evict(0);
         Ok(Arc::new(store))
     }
 
@@ -130,7 +134,23 @@ impl ContentStore {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
             prefetched: self.prefetched.load(Ordering::Relaxed),
+            private_bytes: self.private_bytes(),
         }
+    }
+
+    /// Bytes of private files: they count in the quota, where clean files make room for them.
+    pub(crate) fn private_bytes(&self) -> u64 {
+        self.private.load(Ordering::Acquire)
+    }
+
+    /// Where private files are counted.
+    pub(crate) fn private_total(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.private)
+    }
+
+    /// Bytes on the disk, private files included.
+    pub(crate) fn quota(&self) -> u64 {
+        self.config.disk_bytes_max
     }
 
     /// A name for a file that is not complete yet.
@@ -150,6 +170,8 @@ impl ContentStore {
 
     /// Puts a complete, verified file in.
     pub(super) fn insert(&self, id: ObjectId, size: u64, temporary: &Path) -> io::Result<()> {
+        // Before it is there: whoever brought it is about to open it.
+        self.evict(weight(size));
         let path = self.clean_path(&id);
         if let Err(error) = std::fs::rename(temporary, &path) {
             if error.kind() != io::ErrorKind::NotFound {
@@ -167,20 +189,31 @@ impl ContentStore {
             },
             weight(size),
         );
-        self.evict();
         Ok(())
     }
 
-    fn evict(&self) {
-        let gone = self
-            .disk
-            .lock()
-            .shrink(self.config.disk_bytes_max, |entry| {
-                entry.holder.strong_count() == 0
-            });
+    /// Makes room for so many bytes.
+    fn evict(&self, room: u64) {
+        let taken = self.private_bytes().saturating_add(room);
+        let keep = self.config.disk_bytes_max.saturating_sub(taken);
+        let idle = |entry: &OnDisk| entry.holder.strong_count() == 0;
+        let gone = self.disk.lock().shrink(keep, idle);
         for (id, _) in gone {
             let _ = std::fs::remove_file(self.clean_path(&id));
         }
+    }
+
+    /// The disk is full: drops clean files, the oldest first, until `bytes` are free of them.
+    /// Whether anything went.
+    pub(super) fn make_room(&self, bytes: u64) -> bool {
+        let mut disk = self.disk.lock();
+        let keep = disk.weight().saturating_sub(bytes);
+        let gone = disk.shrink(keep, |entry| entry.holder.strong_count() == 0);
+        drop(disk);
+        for (id, _) in &gone {
+            let _ = std::fs::remove_file(self.clean_path(id));
+        }
+        !gone.is_empty()
     }
 
     /// The local file with this content for the open node `file`. `None`: not here.
@@ -331,28 +364,52 @@ pub(crate) fn local(error: &io::Error) -> FsError {
     }
 }
 
-/// Copies the first `len` bytes, sharing blocks where the filesystem can.
+/// Copies the first `len` bytes to an empty file, sharing blocks where the filesystem can and
+/// leaving out holes.
 pub(crate) fn copy(from: &File, to: &impl std::os::fd::AsFd, len: u64) -> io::Result<()> {
-    if len > 0 && from.metadata()?.len() == len && rustix::fs::ioctl_ficlone(to, from).is_ok() {
+    use rustix::{
+        fs::{SeekFrom, seek},
+        io::Errno,
+    };
+    let size = from.metadata()?.len();
+    if len > 0 && size == len && rustix::fs::ioctl_ficlone(to, from).is_ok() {
         return Ok(());
     }
-    let (mut at, mut put) = (0, 0);
+    if size < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let mut at = 0;
     while at < len {
-        let want = usize::try_from(len - at).unwrap_or(usize::MAX).min(1 << 30);
+        let (start, end) = match seek(from, SeekFrom::Data(at)) {
+            Ok(start) if start >= len => break,
+            Ok(start) => (start, seek(from, SeekFrom::Hole(start))?.min(len)),
+            Err(Errno::NXIO) => break,
+            // Holes are not known here.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => (at, len),
+            Err(error) => return Err(error.into()),
+        };
+        copy_range(from, to, start, end)?;
+        at = end;
+    }
+    rustix::fs::ftruncate(to, len)?;
+    Ok(())
+}
+
+fn copy_range(from: &File, to: &impl std::os::fd::AsFd, start: u64, end: u64) -> io::Result<()> {
+    let (mut at, mut put) = (start, start);
+    while at < end {
+        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 30);
         match rustix::fs::copy_file_range(from, Some(&mut at), to, Some(&mut put), want) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
             Err(
                 rustix::io::Errno::XDEV | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INVAL,
             ) => {
-                let mut buffer = vec![0; 1 << 20];
-                let want = buffer
-                    .len()
-                    .min(usize::try_from(len - at).unwrap_or(usize::MAX));
-                from.read_exact_at(&mut buffer[..want], at)?;
-                rustix::io::pwrite(to, &buffer[..want], put)?;
-                at += want as u64;
-                put += want as u64;
+                let mut buffer = vec![0; want.min(1 << 20)];
+                from.read_exact_at(&mut buffer, at)?;
+                rustix::io::pwrite(to, &buffer, put)?;
+                at += buffer.len() as u64;
+                put += buffer.len() as u64;
             }
             Err(error) => return Err(error.into()),
         }
@@ -418,4 +475,32 @@ fn is_other_boot(dir: &Path) -> io::Result<bool> {
         std::fs::write(path, now)?;
     }
     Ok(!same)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_has_the_same_bytes_and_holes() {
+        let from = tempfile::tempfile().unwrap();
+        from.set_len(256 << 20).unwrap();
+        from.write_all_at(b"middle", 100 << 20).unwrap();
+        for len in [256 << 20, (100 << 20) + 3, 5] {
+            let to = tempfile::tempfile().unwrap();
+            copy(&from, &to, len).unwrap();
+            let meta = to.metadata().unwrap();
+            assert_eq!(meta.len(), len);
+            assert!(meta.blocks() * 512 <= 1 << 20, "{} blocks", meta.blocks());
+            let mut bytes = [0; 3];
+            if len > 100 << 20 {
+                to.read_exact_at(&mut bytes, 100 << 20).unwrap();
+                assert_eq!(&bytes, b"mid");
+            }
+        }
+        let short = copy(&from, &tempfile::tempfile().unwrap(), 257 << 20);
+        assert_eq!(short.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
 }

@@ -5,10 +5,10 @@
 //! descriptor the daemon knows of.
 
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -94,6 +94,12 @@ pub struct WorkFile {
     writers: AtomicU32,
     dropped: AtomicBool,
     settled: Mutex<Settled>,
+    /// The node has more than one name.
+    linked: AtomicBool,
+    /// Orders files by their last use.
+    used: AtomicU64,
+    /// Bytes of it in the total of the directory.
+    counted: AtomicU64,
     pub(crate) pick: Mutex<PickState>,
 }
 
@@ -125,6 +131,9 @@ impl WorkFile {
             writers: AtomicU32::new(0),
             dropped: AtomicBool::new(false),
             settled: Mutex::default(),
+            linked: AtomicBool::new(false),
+            used: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
             pick: Mutex::new(PickState {
                 base,
                 stat: None,
@@ -258,12 +267,59 @@ impl WorkFile {
 
     /// A descriptor that was open for writing was released.
     pub fn end_write(&self) {
+        self.used.store(self.dir.tick(), Ordering::Release);
         self.writers.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Descriptors open for writing that the daemon knows of.
     pub fn writers(&self) -> u32 {
         self.writers.load(Ordering::Acquire)
+    }
+
+    /// Asks whether somebody can write to it through a descriptor or mapping. `probe` gets a
+    /// descriptor for reading.
+    pub(crate) fn look_quiet(&self, probe: &dyn Fn(BorrowedFd<'_>) -> bool) -> bool {
+        let changes = self.changes();
+        if self.writers() > 0 {
+            return false;
+        }
+        // Never asked for after it was made.
+        self.backing.lock().first = None;
+        let quiet = !self.is_open()
+            && self
+                .dir
+                .open_read(self.id)
+                .is_ok_and(|file| probe(file.as_fd()));
+        if quiet && let Ok(stat) = self.stat() {
+            self.settle(changes, stat);
+        }
+        quiet
+    }
+
+    /// Whether nobody can have written to it since [`WorkFile::look_quiet`] said yes.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.settled_stat().is_some()
+    }
+
+    /// Orders files by their last use.
+    pub(crate) fn last_use(&self) -> u64 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// It takes this much of the disk.
+    pub(crate) fn count(&self, stat: &WorkStat) {
+        let bytes = stat.blocks * 512;
+        let before = self.counted.swap(bytes, Ordering::AcqRel);
+        self.dir.recount(before, bytes);
+    }
+
+    /// How many names the node has.
+    pub(crate) fn note_names(&self, count: u32) {
+        self.linked.store(count > 1, Ordering::Release);
+    }
+
+    pub(crate) fn has_other_names(&self) -> bool {
+        self.linked.load(Ordering::Acquire)
     }
 
     /// Whether a descriptor for reading and writing is open in the daemon.
@@ -291,6 +347,7 @@ impl WorkFile {
 
 impl Drop for WorkFile {
     fn drop(&mut self) {
+        self.dir.recount(*self.counted.get_mut(), 0);
         if self.is_dropped() {
             self.dir.remove_later(self.id);
         }

@@ -6,7 +6,7 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -40,6 +40,9 @@ pub(crate) struct WorkDir {
     reaping: AtomicBool,
     runtime: Option<tokio::runtime::Handle>,
     fine_times: bool,
+    ticks: AtomicU64,
+    /// Where the bytes of all files are summed up.
+    total: OnceLock<Arc<AtomicU64>>,
 }
 
 impl WorkDir {
@@ -75,7 +78,28 @@ impl WorkDir {
             reaping: AtomicBool::new(false),
             runtime: tokio::runtime::Handle::try_current().ok(),
             fine_times: has_fine_times(path)?,
+            ticks: AtomicU64::new(0),
+            total: OnceLock::new(),
         }))
+    }
+
+    /// The bytes of its files are part of `total` from now on.
+    pub fn count_in(&self, total: Arc<AtomicU64>) {
+        // A directory has one user.
+        let _ = self.total.set(total);
+    }
+
+    /// A file takes `now` bytes instead of `before`.
+    pub fn recount(&self, before: u64, now: u64) {
+        if let Some(total) = self.total.get() {
+            // Wraps around where it shrinks.
+            total.fetch_add(now.wrapping_sub(before), Ordering::AcqRel);
+        }
+    }
+
+    /// A number larger than those before.
+    pub fn tick(&self) -> u64 {
+        self.ticks.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Whether every change after a look at the times shows in them. Older kernels round times to

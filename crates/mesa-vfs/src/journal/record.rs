@@ -54,6 +54,8 @@ pub(crate) enum Record {
     Unwork { file: FileId, work: WorkId },
     /// Everything up to here was acknowledged.
     Acked(ClientSeq),
+    /// What is sent in a place whose content moved to a later one.
+    Instead(OpRecord),
 }
 
 impl OpRecord {
@@ -85,6 +87,16 @@ impl OpRecord {
 }
 
 impl Record {
+    /// Whether it makes room on the disk, or only notes what happened.
+    pub fn frees_space(&self) -> bool {
+        use v1::op::Kind;
+        match self {
+            Self::Op(op) => matches!(op.op.kind, Some(Kind::Unlink(_) | Kind::Rmdir(_))),
+            Self::Unwork { .. } | Self::Acked(_) => true,
+            Self::Work { .. } | Self::Content { .. } | Self::Instead(_) => false,
+        }
+    }
+
     /// Adds the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
@@ -128,6 +140,12 @@ impl Record {
             Self::Acked(seq) => {
                 out.push(6);
                 out.extend_from_slice(&seq.0.to_le_bytes());
+            }
+            Self::Instead(op) => {
+                out.push(7);
+                out.extend_from_slice(&op.seq.0.to_le_bytes());
+                out.extend_from_slice(&op.lease.to_le_bytes());
+                op.encode(out);
             }
         }
         let length = ((out.len() - start - HEADER) as u32).to_le_bytes();
@@ -207,6 +225,10 @@ impl Record {
             6 => {
                 let seq = take_u64(&mut body)?;
                 body.is_empty().then_some(Self::Acked(ClientSeq(seq)))
+            }
+            7 => {
+                let (seq, lease) = (take_u64(&mut body)?, take_u64(&mut body)?);
+                Some(Self::Instead(OpRecord::decode(seq, lease, body)?))
             }
             _ => None,
         }

@@ -63,7 +63,7 @@ fn all_kinds() -> Vec<Record> {
         Record::Content {
             op: OpRecord {
                 seq: ClientSeq(3),
-                ..base
+                ..base.clone()
             },
             file: FileId(41),
             work: WorkId(1),
@@ -73,6 +73,10 @@ fn all_kinds() -> Vec<Record> {
             file: FileId(41),
             work: WorkId(1),
         },
+        Record::Instead(OpRecord {
+            seq: ClientSeq(3),
+            ..base
+        }),
     ]
 }
 
@@ -209,4 +213,37 @@ proptest! {
         bytes[at] ^= 1 << bit;
         prop_assert_eq!(Record::decode(&bytes), None);
     }
+}
+
+#[test]
+fn the_reserve_is_for_removals_on_a_full_disk() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(tmp.path()).unwrap();
+    let reserve = tmp.path().join("reserve");
+    assert_eq!(std::fs::metadata(&reserve).unwrap().len(), 1 << 20);
+    journal.append(&[&op(1, "a")]).unwrap();
+    drop(journal);
+    // It is no segment.
+    let (_, found) = Journal::open(tmp.path()).unwrap();
+    assert_eq!((found.ops.len(), found.damage), (1, None));
+    assert!(op(1, "a").frees_space());
+    assert!(!mark(1).frees_space());
+}
+
+#[test]
+fn marks_of_many_files_do_not_fill_the_journal() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(tmp.path()).unwrap();
+    let files = 60_000;
+    for work in 0..files {
+        journal.append(&[&mark(work)]).unwrap();
+    }
+    for seq in 1..=20_000 {
+        journal.append(&[&op(seq, "a")]).unwrap();
+        journal.acked(ClientSeq(seq));
+    }
+    let segments = segment::list(tmp.path()).unwrap();
+    assert!(segments.len() <= 6, "{segments:?}");
+    let newest = *segments.last().unwrap();
+    assert!(newest <= 6, "{newest} segments were made");
 }

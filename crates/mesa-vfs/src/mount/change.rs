@@ -284,6 +284,7 @@ impl Repo {
                 conflicted: false,
                 stale: false,
                 orphan: true,
+                pending: 0,
                 uid,
                 gid,
                 nlink: 0,

@@ -11,8 +11,9 @@ use rustix::{
 
 use super::repo::{Repo, State};
 use crate::{
+    content::WorkFile,
     fs::{Backing, FsError, FsResult, Handle, NodeId, SeekKind, Step},
-    session::Durability,
+    session::{ClientSeq, Durability},
 };
 
 /// What an open descriptor reads from.
@@ -59,6 +60,7 @@ impl Repo {
                 return Err(FsError::BadHandle);
             }
             let append = open.append;
+            state.files.check_lost(handle)?;
             match Self::source(state, handle)? {
                 Source::File(backing) => Ok((backing, append)),
                 Source::Content(_) => Err(FsError::BadHandle),
@@ -104,16 +106,21 @@ impl Repo {
         if end.is_none_or(|end| end > self.info().file_bytes_max) {
             return Step::Done(Err(FsError::TooBig));
         }
-        let written = self.target(handle).and_then(|(backing, append)| {
+        let room = self.session.check_quota();
+        let written = room.and_then(|()| self.target(handle));
+        let written = written.and_then(|(backing, append)| {
             write_file(&backing, offset, data, append)?;
             Ok(data.len() as u32)
         });
         if self.env.durability() == Durability::Write && written.is_ok() {
             return match self.write_through(handle) {
-                Ok(Some(wait)) => Step::Later(Box::pin(async move {
-                    wait.await?;
-                    written
-                })),
+                Ok(Some((seq, work))) => {
+                    let wait = self.session.wait_file(seq, work.as_ref());
+                    Step::Later(Box::pin(async move {
+                        wait.await?;
+                        written
+                    }))
+                }
                 Ok(None) => Step::Done(written),
                 Err(error) => Step::Done(Err(error)),
             };
@@ -125,12 +132,13 @@ impl Repo {
     fn write_through(
         &self,
         handle: Handle,
-    ) -> FsResult<Option<crate::session::Later<FsResult<()>>>> {
+    ) -> FsResult<Option<(ClientSeq, Option<Arc<WorkFile>>)>> {
         self.with(|state| {
             let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
             let (id, actor) = (open.id, open.actor.clone());
+            let work = Self::file_of(state, handle)?.work.clone();
             match self.append_content(state, id, &actor) {
-                Ok(seq) => Ok(seq.map(|seq| self.session.wait_acked(seq))),
+                Ok(seq) => Ok(seq.map(|seq| (seq, work))),
                 Err(super::repo::Stop::Error(error)) => Err(error),
                 Err(_) => Ok(None),
             }

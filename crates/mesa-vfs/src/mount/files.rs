@@ -11,7 +11,7 @@ use mesa_types::{ContentRef, FileId, NodeKind};
 
 use crate::{
     content::{CleanFile, WorkFile},
-    fs::{Backing, Handle, NodeId},
+    fs::{Backing, FsError, FsResult, Handle, NodeId},
     session::Actor,
     tree::Name,
 };
@@ -33,6 +33,8 @@ pub struct FileState {
     pub content: ContentRef,
     /// Open descriptors.
     pub opens: u32,
+    /// Its session was lost: what is written to it goes nowhere any more.
+    pub lost: bool,
 }
 
 impl FileState {
@@ -45,6 +47,7 @@ impl FileState {
             keep_cache: false,
             content,
             opens: 0,
+            lost: false,
         }
     }
 }
@@ -60,6 +63,8 @@ pub struct OpenHandle {
     pub write: bool,
     /// Every write goes to the end.
     pub append: bool,
+    /// It was told that its session was lost.
+    pub told: bool,
     /// Who opened it.
     pub actor: Actor,
 }
@@ -143,6 +148,46 @@ impl Files {
             Some((id, state)) if *id == open.id => Some(state),
             _ => self.live.get_mut(&open.id),
         }
+    }
+
+    /// Whether a descriptor open for writing is still good. Of one whose session was lost, the
+    /// first call fails with `Io` and every later one with `Stale`.
+    pub fn check_lost(&mut self, handle: Handle) -> FsResult<()> {
+        if !self.of_handle(handle).is_some_and(|state| state.lost) {
+            return Ok(());
+        }
+        let Some(open) = self.handles.get_mut(&handle).filter(|open| open.write) else {
+            return Ok(());
+        };
+        if std::mem::replace(&mut open.told, true) {
+            Err(FsError::Stale)
+        } else {
+            Err(FsError::Io)
+        }
+    }
+
+    /// Whether the last call on a descriptor failed: a session that is lost fails calls before it
+    /// is known to be.
+    pub fn note_told(&mut self, handle: Handle, told: bool) {
+        if let Some(open) = self.handles.get_mut(&handle) {
+            open.told = told;
+        }
+    }
+
+    /// The session was lost. Returns the files that are open (their versions are to be split off)
+    /// and all work files, which have no use but for open descriptors.
+    pub fn lose_all(&mut self) -> (Vec<FileId>, Vec<Arc<WorkFile>>) {
+        self.live
+            .retain(|_, state| state.opens > 0 || state.work.is_some());
+        let mut works = Vec::new();
+        let states = self.live.values_mut();
+        for state in states.chain(self.old.values_mut().map(|(_, state)| state)) {
+            state.lost = true;
+            works.extend(state.work.clone());
+        }
+        self.live.retain(|_, state| state.opens > 0);
+        self.old.retain(|_, (_, state)| state.opens > 0);
+        (self.live.keys().copied().collect(), works)
     }
 
     /// Adds a descriptor to the present version (or the one set aside under its number).

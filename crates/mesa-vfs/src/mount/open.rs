@@ -41,7 +41,7 @@ impl Repo {
                 Ok(Outcome::Opened(opened)) => return Step::Done(Ok(opened)),
                 Err(error) => return Step::Done(Err(error)),
                 Ok(Outcome::Lacking(id, Lacking::Clean(Step::Done(clean)))) => {
-                    if let Err(error) = clean.map(|c| self.add_clean(id, c)) {
+                    if let Err(error) = self.use_clean(id, clean) {
                         return Step::Done(Err(error));
                     }
                 }
@@ -60,7 +60,7 @@ impl Repo {
                 match outcome? {
                     Outcome::Opened(opened) => return Ok(opened),
                     Outcome::Lacking(id, Lacking::Clean(step)) => {
-                        repo.add_clean(id, wait(step).await?);
+                        repo.use_clean(id, wait(step).await)?;
                     }
                     Outcome::Lacking(id, Lacking::Work(step)) => {
                         repo.add_work(id, wait(step).await?);
@@ -197,6 +197,26 @@ impl Repo {
         stat.is_some_and(|stat| stat.size <= self.env.config.served_max)
     }
 
+    /// Reading goes on when the local disk is full: from memory.
+    fn use_clean(&self, id: FileId, clean: FsResult<Arc<CleanFile>>) -> FsResult<()> {
+        match clean {
+            Ok(clean) => self.add_clean(id, clean),
+            Err(FsError::NoSpace) => self.with(|state| {
+                if let Some(content) = state.tree.content(id) {
+                    let keep_cache = state.tree.keep_pages(id);
+                    let file = state.files.live_or(id, content);
+                    if file.opens == 0 {
+                        file.served = true;
+                        file.content = content;
+                        file.keep_cache = keep_cache;
+                    }
+                }
+            }),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn add_clean(&self, id: FileId, clean: Arc<CleanFile>) {
         self.with(|state| {
             let fits = state.tree.content(id) == Some(clean.content());
@@ -290,6 +310,7 @@ impl Repo {
                 node,
                 write: flags.write || flags.truncate,
                 append: flags.append,
+                told: false,
                 actor,
             },
         );
@@ -312,6 +333,7 @@ impl Repo {
         }
         if let Some(handle) = handle {
             let done = self.with(|state| {
+                state.files.check_lost(handle)?;
                 let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
                 if !open.write {
                     return Err(FsError::Invalid);
@@ -406,17 +428,17 @@ impl Repo {
                 return Ok(None);
             }
             let (id, actor) = (open.id, open.actor.clone());
+            state.files.check_lost(handle)?;
+            let work = Self::file_of(state, handle)?.work.clone();
             match self.append_content(state, id, &actor) {
-                Ok(seq) => Ok(seq.map(|seq| self.session.wait_acked(seq))),
+                Ok(Some(seq)) => Ok(Some((seq, work))),
                 Err(Stop::Error(error)) => Err(error),
-                Err(_) => {
-                    let last = self.session.last_seq();
-                    Ok(Some(self.session.wait_acked(last)))
-                }
+                // It may have its place since before.
+                Ok(None) | Err(_) => Ok(Some((self.session.last_seq(), work))),
             }
         });
         match wait {
-            Ok(Some(wait)) => Step::Later(wait),
+            Ok(Some((seq, work))) => Step::Later(self.session.wait_file(seq, work.as_ref())),
             Ok(None) => Step::Done(Ok(())),
             Err(error) => Step::Done(Err(error)),
         }
@@ -430,8 +452,10 @@ impl Repo {
                 .cloned()
                 .ok_or(FsError::BadHandle)?;
             if let Some(error) = state.fenced {
+                state.files.note_told(handle, true);
                 return Err(error);
             }
+            state.files.check_lost(handle)?;
             let named = state.tree.get(open.id).is_some_and(|n| n.nlink > 0);
             let work = if named {
                 // Queued here so that its acknowledgement is known to the tree; what that
@@ -449,7 +473,17 @@ impl Repo {
         match found {
             Ok((open, work, times, path)) => {
                 let work = work.as_ref().map(|w| (w, times));
-                self.session.fsync(work, &path, &open.actor)
+                match self.session.fsync(work, &path, &open.actor) {
+                    Step::Later(synced) => {
+                        let repo = Arc::clone(self);
+                        Step::Later(Box::pin(async move {
+                            let outcome = synced.await;
+                            repo.with(|state| state.files.note_told(handle, outcome.is_err()));
+                            outcome
+                        }))
+                    }
+                    done @ Step::Done(_) => done,
+                }
             }
             Err(error) => Step::Done(Err(error)),
         }

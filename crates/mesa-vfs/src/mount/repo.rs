@@ -119,7 +119,7 @@ enum Attempt<T> {
     Load(FileId),
     Wait(Later<FsResult<()>>),
     Submit(Later<FsResult<Applied>>, Box<Change<T>>),
-    Acked(Later<FsResult<()>>, T),
+    Acked(ClientSeq, T),
     Again,
 }
 
@@ -238,8 +238,8 @@ impl Repo {
                             }
                         }
                     },
-                    Attempt::Acked(wait, answer) => {
-                        wait.await?;
+                    Attempt::Acked(seq, answer) => {
+                        repo.session.wait_file(seq, None).await?;
                         return Ok(answer);
                     }
                     Attempt::Again => tokio::task::yield_now().await,
@@ -324,7 +324,7 @@ impl Repo {
             };
             state.tree.apply(&kept, Origin::Own);
             match (change.finish)(self, state) {
-                Ok(answer) if waits => Attempt::Acked(self.session.wait_acked(seq), answer),
+                Ok(answer) if waits => Attempt::Acked(seq, answer),
                 answer => Attempt::Done(answer),
             }
         });
@@ -386,10 +386,13 @@ impl Repo {
                 return Ok(None);
             }
             let times = super::open::times(state, file);
+            work.note_names(state.tree.get(file).map_or(1, |node| node.nlink));
             match self.session.append_content(&work, &path, times, actor) {
                 Ok(Some(seq)) => {
-                    state.content_ops.insert(seq, file);
-                    state.tree.add_pending(file);
+                    // A place given before may serve for what was written since, too.
+                    if state.content_ops.insert(seq, file).is_none() {
+                        state.tree.add_pending(file);
+                    }
                     last = Some(seq);
                 }
                 Ok(None) => {}

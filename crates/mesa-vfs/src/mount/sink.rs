@@ -14,7 +14,8 @@ use super::repo::{Repo, State};
 use crate::{
     fs::{FsError, FsResult, NodeId},
     session::{
-        Actor, ClientSeq, HeadSeq, Later, LeaseState, MergedContent, Picked, Reload, TreeSink,
+        Actor, ClientSeq, HeadSeq, Later, LeaseState, MergedContent, Moved, Picked, Reload,
+        TreeSink,
     },
     tree::{Origin, node_from_wire},
 };
@@ -91,6 +92,16 @@ impl TreeSink for Sink {
         });
     }
 
+    fn on_moved(&self, moved: &[Moved]) {
+        self.0.with(|state| {
+            for Moved { from, to } in moved {
+                if let Some(file) = state.content_ops.remove(from) {
+                    state.content_ops.insert(*to, file);
+                }
+            }
+        });
+    }
+
     fn on_work_changed(&self, file: FileId) {
         let unnamed = self.0.with(|state| {
             match state.tree.get(file) {
@@ -115,7 +126,12 @@ impl TreeSink for Sink {
         let works = self.0.with(|state| state.files.works(file));
         for work in works {
             // Open descriptors keep it; it is settled again after them.
-            if self.0.with(|state| state.files.forget_work(&work)) {
+            let forgotten = self.0.with(|state| {
+                state.tree.get(file).is_none_or(|node| node.pending == 0)
+                    && self.0.session.is_settled(&work)
+                    && state.files.forget_work(&work)
+            });
+            if forgotten {
                 self.0.session.drop_work(&work);
             }
         }
@@ -130,13 +146,22 @@ impl TreeSink for Sink {
     fn on_reload(&self, reload: &Reload, head_seq: HeadSeq) {
         tracing::info!(?reload, "reading all metadata again");
         if matches!(reload, Reload::Replaced { .. }) {
-            self.0.with(|state| {
+            let works = self.0.with(|state| {
                 state.fenced = None;
                 // Places of the old session mean nothing any more.
                 for (_, file) in std::mem::take(&mut state.content_ops) {
                     state.tree.end_pending(file, 0, None);
                 }
+                // Neither do its files: what they hold is in the recovery change.
+                let (open, works) = state.files.lose_all();
+                for file in open {
+                    state.tree.new_version(file);
+                }
+                works
             });
+            for work in works {
+                self.0.session.drop_work(&work);
+            }
             forget_all(&self.0, head_seq);
             return;
         }

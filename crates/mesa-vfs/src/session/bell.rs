@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     /// As good as forever.
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     #[tokio::test]
     async fn rings_are_gathered_and_none_is_lost() {

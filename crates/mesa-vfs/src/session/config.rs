@@ -82,6 +82,8 @@ pub struct Tuning {
     pub ids_batch: u32,
     /// Empty work files made ahead.
     pub work_pool: usize,
+    /// Files of one session kept in private files although they could be served from the cache.
+    pub works_kept: usize,
 }
 
 impl Default for Tuning {
@@ -98,6 +100,7 @@ impl Default for Tuning {
             ids_low: 2_000,
             ids_batch: 10_000,
             work_pool: 32,
+            works_kept: 10_000,
         }
     }
 }

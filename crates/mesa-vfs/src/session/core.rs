@@ -7,10 +7,11 @@ use mesa_types::Nanos;
 use prost::Message;
 
 use super::{
-    Actor, ClientSeq, Connection, LeaseState, Refused,
+    Actor, ClientSeq, Connection, LeaseState, Moved, Refused,
     identity::Identity,
     ids::IdReserve,
     queue::{BatchLimits, Body, Pending, Queue},
+    way,
 };
 use crate::{
     fs::FsError,
@@ -132,7 +133,8 @@ impl Core {
         }
     }
 
-    fn is_full(&self, times: u64) -> bool {
+    /// Whether so many times the bounds are reached.
+    pub fn is_full(&self, times: u64) -> bool {
         self.queue.len() as u64 >= self.bounds.ops.saturating_mul(times)
             || self.queue.bytes() >= self.bounds.bytes.saturating_mul(times)
     }
@@ -202,7 +204,8 @@ impl Core {
         Ok(seq)
     }
 
-    /// Journals and queues a content operation; its bytes follow.
+    /// Journals and queues a content operation; its bytes follow. What nobody began to read yet
+    /// will be read as it is then, so that a second operation is not needed.
     pub fn append_content(
         &mut self,
         job: super::queue::ContentJob,
@@ -215,9 +218,14 @@ impl Core {
             Readiness::Shared | Readiness::Wait => false,
             Readiness::Refused(error) => return Err(Refused::Failed(error)),
         };
+        if let Some(waiting) = self.queue.unstarted(&job.work) {
+            waiting.size = job.size;
+            return Ok(waiting.place.now());
+        }
         let lease = if decided { self.lease.number } else { 0 };
         let actor = self.actor(actor);
         let seq = self.queue.next_seq();
+        job.place.set(seq);
         let record = Record::Content {
             op: OpRecord {
                 seq,
@@ -244,6 +252,72 @@ impl Core {
             since: now,
         });
         Ok(seq)
+    }
+
+    /// Moves content that is not known yet out of the way of operations at `up_to`: see
+    /// [`super::way`]. Nothing is sent in the old places before [`Core::moved`].
+    pub fn make_way(&mut self, up_to: ClientSeq, recalled: bool) -> Vec<Moved> {
+        let (spared, decided) = if recalled {
+            (0, true)
+        } else {
+            (way::SPARED, false)
+        };
+        let places = self.queue.bulk(up_to, spared, decided);
+        if places.is_empty() {
+            return Vec::new();
+        }
+        let lease = match self.readiness() {
+            Readiness::Local => self.lease.number,
+            Readiness::Shared | Readiness::Wait => 0,
+            Readiness::Refused(_) => return Vec::new(),
+        };
+        let mut records = Vec::with_capacity(places.len() * 2);
+        let mut nothings = Vec::with_capacity(places.len());
+        let next = self.queue.next_seq().0;
+        for (seq, &from) in (next..).map(ClientSeq).zip(&places) {
+            let Some(item) = self.queue.get_mut(from) else {
+                return Vec::new();
+            };
+            let Body::Content(job) = &item.body else {
+                return Vec::new();
+            };
+            let nothing = way::nothing(job);
+            let actor = (*item.actor).clone();
+            records.push(Record::Content {
+                op: OpRecord {
+                    seq,
+                    lease,
+                    actor: actor.clone(),
+                    op: job.op.clone(),
+                },
+                file: job.work.file(),
+                work: job.work.id(),
+            });
+            records.push(Record::Instead(OpRecord {
+                seq: from,
+                lease: item.lease,
+                actor,
+                op: nothing.clone(),
+            }));
+            nothings.push(nothing);
+        }
+        if self.write(&records.iter().collect::<Vec<_>>()).is_err() {
+            return Vec::new();
+        }
+        let mut moved = Vec::with_capacity(places.len());
+        for (from, nothing) in places.into_iter().zip(nothings) {
+            if let Some(to) = self.queue.move_last(from, lease, nothing) {
+                moved.push(Moved { from, to });
+            }
+        }
+        moved
+    }
+
+    /// Everybody knows where these contents are now.
+    pub fn moved(&mut self, moved: &[Moved]) {
+        for Moved { from, .. } in moved {
+            self.queue.moved(*from);
+        }
     }
 
     fn journal_op(
@@ -298,6 +372,17 @@ impl Core {
     pub fn ack(&mut self, seq: ClientSeq) -> (Vec<Pending>, Vec<PathBuf>) {
         let done = self.queue.ack(seq);
         (done, self.journal.acked(seq))
+    }
+
+    /// After a reconnect: the exclusive lease may have ended meanwhile. Where nothing depends on it
+    /// it is asked for again; operations decided under it go up with its number, and the server
+    /// judges them.
+    pub fn forget_lease(&mut self) -> bool {
+        let free = self.lease.state == LeaseState::Exclusive && !self.queue.has_decided();
+        if free {
+            self.lease = Lease::NONE;
+        }
+        free
     }
 
     /// What is to be sent now, in order.

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,7 +23,7 @@ use super::{
     core::{Core, Readiness},
     identity::StateDir,
     link, nodes, open,
-    queue::ContentJob,
+    queue::{ContentJob, Group, Place, Room},
     watch::Watch,
     works::mark_of,
 };
@@ -58,6 +58,8 @@ pub struct Session {
     hurry: Hurry,
     pub(super) wake_link: Notify,
     pub(super) closing: AtomicBool,
+    /// Counts acknowledgements and uploads.
+    progress: AtomicU64,
     pub(super) recoveries: Mutex<super::lost::Recoveries>,
     runtime: tokio::runtime::Handle,
 }
@@ -93,6 +95,7 @@ impl Session {
             hurry,
             wake_link: Notify::new(),
             closing: AtomicBool::new(false),
+            progress: AtomicU64::new(0),
             recoveries: Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
         })
@@ -133,6 +136,11 @@ impl Session {
         self.core.lock().last_error = Some((now, message));
     }
 
+    /// Something arrived at the server: who waits may wait on.
+    pub(crate) fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// The head as last opened.
     pub fn info(&self) -> Arc<HeadInfo> {
         Arc::clone(&self.info.read())
@@ -140,7 +148,14 @@ impl Session {
 
     /// How a change can be made now. Asks for the lease when there is none.
     pub fn mode(self: &Arc<Self>) -> Mode {
-        let readiness = self.core.lock().readiness();
+        let (readiness, full, last) = {
+            let mut core = self.core.lock();
+            (core.readiness(), core.is_full(1), core.queue.last())
+        };
+        if full {
+            // What waits behind the upload of a large file is not to fill the queue.
+            self.make_way(last, false);
+        }
         match readiness {
             Readiness::Local => Mode::Local,
             Readiness::Shared => Mode::Shared,
@@ -189,8 +204,16 @@ impl Session {
                 }
             }
         };
-        if let Ok(answer) = tokio::time::timeout(self.config.tuning.deadline, wait).await {
-            return answer;
+        tokio::pin!(wait);
+        loop {
+            let before = self.progress.load(Ordering::Acquire);
+            if let Ok(answer) = tokio::time::timeout(self.config.tuning.deadline, &mut wait).await {
+                return answer;
+            }
+            // A slow link is no reason to fail as long as it brings something forward.
+            if self.progress.load(Ordering::Acquire) == before {
+                break;
+            }
         }
         self.note_error(format!("not synced: waited too long for {what}"));
         Err(FsError::Io)
@@ -230,6 +253,7 @@ impl Session {
             return Ok(None);
         }
         let stat = work.stat().map_err(Refused::Failed)?;
+        work.count(&stat);
         let known = work.pick.lock().queued;
         if known.is_some_and(|known| !stat.differs(&known)) {
             return Ok(None);
@@ -250,7 +274,10 @@ impl Session {
             times,
             force: false,
             started: false,
+            held: false,
+            urgent: false,
             size: stat.size,
+            place: Place::new(ClientSeq(0)),
         };
         let now = self.now();
         let seq = self.core.lock().append_content(job, actor, now)?;
@@ -272,7 +299,10 @@ impl Session {
         let now = self.now();
         let queued = self.core.lock().append_undecided(op, actor, reply, now);
         let error = match queued {
-            Ok(_) => None,
+            Ok(seq) => {
+                self.make_way(seq, false);
+                None
+            }
             Err(Refused::Retry) => Some(FsError::Busy),
             Err(Refused::Failed(error)) => Some(error),
         };
@@ -309,12 +339,52 @@ impl Session {
     /// deadline.
     pub fn wait_acked(self: &Arc<Self>, seq: ClientSeq) -> Later<FsResult<()>> {
         let generation = {
-            let core = self.core.lock();
+            let mut core = self.core.lock();
             if core.queue.acked() >= seq {
                 return Box::pin(std::future::ready(Ok(())));
             }
+            core.queue.hold(seq);
             core.generation
         };
+        self.wait_place(seq, generation)
+    }
+
+    /// The same for the content of one file and every other operation up to `seq`: content of
+    /// other files may make way (see [`super::way`]).
+    pub fn wait_file(
+        self: &Arc<Self>,
+        seq: ClientSeq,
+        work: Option<&Arc<WorkFile>>,
+    ) -> Later<FsResult<()>> {
+        let generation = {
+            let mut core = self.core.lock();
+            if core.queue.acked() >= seq {
+                return Box::pin(std::future::ready(Ok(())));
+            }
+            if let Some(work) = work {
+                core.queue.hurry(seq, work);
+            }
+            core.generation
+        };
+        self.make_way(seq, false);
+        self.wake_transfer.ring();
+        self.wait_place(seq, generation)
+    }
+
+    /// Content that is not on the server yet lets operations at `up_to` pass.
+    pub(super) fn make_way(&self, up_to: ClientSeq, recalled: bool) {
+        let moved = self.core.lock().make_way(up_to, recalled);
+        if moved.is_empty() {
+            return;
+        }
+        if let Some(sink) = self.sink() {
+            sink.on_moved(&moved);
+        }
+        self.core.lock().moved(&moved);
+        self.wake_writer.ring();
+    }
+
+    fn wait_place(self: &Arc<Self>, seq: ClientSeq, generation: u64) -> Later<FsResult<()>> {
         let me = Arc::clone(self);
         Box::pin(async move {
             me.wait_until("the server's acknowledgement", |core| {
@@ -348,7 +418,7 @@ impl Session {
         }
         let me = Arc::clone(self);
         if self.config.durability != Durability::Local {
-            return Step::Later(me.wait_acked(self.last_seq()));
+            return Step::Later(me.wait_file(self.last_seq(), work.map(|(work, _)| work)));
         }
         let backing = match work.map(|(work, _)| work.backing()).transpose() {
             Ok(backing) => backing,
@@ -414,19 +484,28 @@ impl Session {
         let me = Arc::clone(self);
         Box::pin(async move {
             let look = Arc::clone(&me);
-            let looked = tokio::task::spawn_blocking(move || {
-                let works: Vec<_> = look
-                    .works
-                    .lock()
-                    .values()
-                    .filter_map(Weak::upgrade)
-                    .collect();
-                super::watch::report_changed(&look, &works);
-            });
+            let looked = tokio::task::spawn_blocking(move || super::watch::look_at_all(&look));
             looked.await.map_err(|_| FsError::Io)?;
             let seq = me.last_seq();
             me.wait_acked(seq).await
         })
+    }
+
+    /// Whether nobody can write to this closed work file any more and everything in it is on the
+    /// server. Call it under the lock that orders opens: it holds until the next one.
+    pub fn is_settled(&self, work: &Arc<WorkFile>) -> bool {
+        let Some(probe) = &self.config.quiet else {
+            return false;
+        };
+        if work.is_dropped() || !work.look_quiet(&**probe) {
+            return false;
+        }
+        let Ok(stat) = work.stat() else { return false };
+        let pick = work.pick.lock();
+        let same = |known: Option<crate::content::WorkStat>| {
+            known.is_some_and(|known| !stat.differs(&known))
+        };
+        same(pick.queued) && same(pick.stat)
     }
 
     /// Folds the head into a commit now.
@@ -511,9 +590,17 @@ impl Session {
     }
 
     /// Content operations to work on, and the session they belong to.
-    pub(crate) fn start_content(&self, max: usize) -> (u64, Vec<(ClientSeq, ContentJob)>) {
+    pub(crate) fn start_content(&self, room: Room) -> (u64, Vec<Group>) {
         let mut core = self.core.lock();
-        (core.generation, core.queue.start_content(max))
+        (core.generation, core.queue.start_content(room))
+    }
+
+    /// A content operation that was begun as a small one is large: to be begun as such.
+    pub(crate) fn put_content_back(&self, generation: u64, job: &ContentJob, size: u64) {
+        let mut core = self.core.lock();
+        if core.generation == generation {
+            core.queue.put_back(&job.place, size);
+        }
     }
 
     /// Waits until there may be content operations to work on.
@@ -525,16 +612,22 @@ impl Session {
         self.wake_transfer.ring();
     }
 
-    /// The content operation at `seq` is complete.
-    pub(crate) fn resolve_content(&self, generation: u64, seq: ClientSeq, op: v1::Op) {
-        {
+    /// A content operation is complete; its place.
+    pub(crate) fn resolve_content(
+        &self,
+        generation: u64,
+        job: &ContentJob,
+        op: v1::Op,
+    ) -> Option<ClientSeq> {
+        let seq = {
             let mut core = self.core.lock();
             if core.generation != generation {
-                return;
+                return None;
             }
-            core.queue.resolve(seq, op);
-        }
+            core.queue.resolve(&job.place, op)
+        };
         self.wake_writer.ring();
+        seq
     }
 
     pub(crate) fn is_generation(&self, generation: u64) -> bool {

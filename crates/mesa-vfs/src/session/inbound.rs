@@ -13,6 +13,7 @@ use super::{
     core::Lease,
     link::{End, invalid, key_state},
     queue::{Body, Pending},
+    watch,
     works::mark_of,
 };
 use crate::fs::FsError;
@@ -34,16 +35,23 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
         Kind::LeaseGrant(grant) => granted(session, &grant),
         Kind::LeaseRecall(recall) => {
             let mut core = session.core.lock();
-            if core.lease.state == LeaseState::Exclusive && core.lease.number == recall.lease {
-                core.lease.returning = true;
-            }
+            let mine =
+                core.lease.state == LeaseState::Exclusive && core.lease.number == recall.lease;
+            core.lease.returning |= mine;
+            let last = core.queue.last();
             drop(core);
+            if mine {
+                // Whoever wants it must not wait for uploads.
+                session.make_way(last, true);
+            }
             session.bump();
         }
         Kind::Sealed(sealed) => {
             if let Some(sink) = session.sink() {
                 sink.on_sealed(&sealed);
             }
+            let me = Arc::clone(session);
+            tokio::task::spawn_blocking(move || watch::look_at_all(&me));
         }
         Kind::HeadMoved(moved) => {
             let head_seq = HeadSeq(moved.head_seq);
@@ -86,6 +94,7 @@ pub(super) fn acknowledged(
     if done.is_empty() {
         return;
     }
+    session.note_progress();
     note_contents(session, &done);
     let merged = merged_contents(&done, merged);
     let sink = session.sink();

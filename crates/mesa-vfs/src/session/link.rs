@@ -252,7 +252,17 @@ async fn greeted(session: &Arc<Session>, ack: &v1::HelloAck) -> Result<(), End> 
     // Their place among other sessions' operations is not told: read everything again.
     let unplaced = session.core.lock().queue.blocks_up_to(acked);
     inbound::acknowledged(session, acked, None, &[]);
-    session.core.lock().queue.skip_to(acked);
+    let given_up = {
+        let mut core = session.core.lock();
+        core.queue.skip_to(acked);
+        core.forget_lease()
+    };
+    if given_up {
+        session.bump();
+        if let Some(sink) = session.sink() {
+            sink.on_lease(LeaseState::None);
+        }
+    }
     if !ack.replay_events || unplaced {
         session.core.lock().head_seq = ack.head_seq;
         if let Some(sink) = session.sink() {

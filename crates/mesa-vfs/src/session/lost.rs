@@ -413,6 +413,7 @@ impl super::TreeSink for Nobody {
     fn on_acked(&self, _: ClientSeq, _: HeadSeq, _: &[super::MergedContent]) {}
     fn on_rejected(&self, _: ClientSeq, _: &v1::Op, _: FsError) {}
     fn on_picked(&self, _: &super::Picked) {}
+    fn on_moved(&self, _: &[super::Moved]) {}
     fn on_work_changed(&self, _: FileId) {}
     fn on_work_settled(&self, _: FileId) {}
     fn on_lease(&self, _: super::LeaseState) {}

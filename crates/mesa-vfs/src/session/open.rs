@@ -20,7 +20,7 @@ use super::{
     handle::head_info,
     identity::{Identity, StateDir},
     lost,
-    queue::{Body, ContentJob, Pending},
+    queue::{Body, ContentJob, Pending, Place},
 };
 use crate::{
     content::{Content, Fetcher, WorkFile, WorkId, work_dir::WorkDir},
@@ -109,6 +109,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
 
     let (journal, found) = Journal::open(&dir.journal_dir(number)).map_err(at)?;
     let work_dir = WorkDir::open_dir(&dir.work_dir(), config.tuning.work_pool).map_err(at)?;
+    work_dir.count_in(config.content.private_total());
     let acked = ClientSeq(if same { answer.acked_client_seq } else { 0 });
     let limits = answer.limits.unwrap_or_default();
     let mut core = Core::new(journal, identity, acked, limits, bounds(&config, &limits));
@@ -133,6 +134,9 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         let weak = Arc::downgrade(&work.work);
         session.works.lock().insert(work.file, weak);
         session.watch.add(&work.work);
+        if let Ok(stat) = work.work.stat() {
+            work.work.count(&stat);
+        }
     }
     session.work_dir.fill_later();
     Ok(Opened {
@@ -270,7 +274,7 @@ fn restore(
         let (op, job) = match record {
             Record::Op(op) => (op, None),
             Record::Content { op, file, work } => (op, Some((file, work))),
-            Record::Work { .. } | Record::Unwork { .. } | Record::Acked(_) => continue,
+            _ => continue,
         };
         if op.seq <= acked {
             continue;
@@ -314,6 +318,10 @@ fn pending(op: OpRecord, work: Option<Arc<WorkFile>>, now: mesa_types::Nanos) ->
         ctime: mesa_types::Nanos(op.op.time_ns),
     };
     let verdict = op.verdict();
+    let size = work
+        .as_ref()
+        .and_then(|work| work.stat().ok())
+        .map_or(0, |stat| stat.size);
     Pending {
         seq: op.seq,
         lease: op.lease,
@@ -328,7 +336,10 @@ fn pending(op: OpRecord, work: Option<Arc<WorkFile>>, now: mesa_types::Nanos) ->
                 times,
                 force: false,
                 started: false,
-                size: 0,
+                held: false,
+                urgent: false,
+                size,
+                place: Place::new(op.seq),
             }),
             None => Body::Ready(op.op),
         },

@@ -1,8 +1,11 @@
 //! Operations that are not acknowledged yet, in order.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
-    sync::Arc,
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use mesa_proto::v1;
@@ -10,8 +13,11 @@ use mesa_types::Nanos;
 use prost::Message;
 use tokio::sync::oneshot;
 
-use super::{Applied, ClientSeq, NodeTimes};
-use crate::{content::WorkFile, fs::FsResult};
+use super::{Applied, ClientSeq, NodeTimes, way};
+use crate::{
+    content::{WorkFile, WorkId},
+    fs::FsResult,
+};
 
 /// Appends on their way beyond which small ones wait.
 const FEW_FLIGHTS: usize = 2;
@@ -20,12 +26,39 @@ const COMPANY: usize = 64;
 /// Bytes of unacknowledged operations beyond which no more contents are read.
 const READ_BYTES_MAX: u64 = 32 << 20;
 
+/// Content of files from this size on is read and uploaded alone, beside everything else.
+pub(crate) const BULK: u64 = 8 << 20;
+/// Files read together.
+const GROUP: usize = 256;
+
 /// What is to be sent for a place in the order.
 pub(crate) enum Body {
     /// The operation.
     Ready(v1::Op),
     /// A content operation whose bytes are still to be read from the work file.
     Content(ContentJob),
+    /// Its content moved to a later place; this will be sent here once that is known everywhere.
+    Moving(v1::Op),
+}
+
+/// Where a content operation is in the order: it may move to a later place while its bytes are
+/// read and uploaded.
+#[derive(Debug, Clone)]
+pub(crate) struct Place(Arc<AtomicU64>);
+
+impl Place {
+    pub fn new(seq: ClientSeq) -> Self {
+        Self(Arc::new(AtomicU64::new(seq.0)))
+    }
+
+    /// The place now; it only changes under the lock of the queue.
+    pub fn now(&self) -> ClientSeq {
+        ClientSeq(self.0.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set(&self, seq: ClientSeq) {
+        self.0.store(seq.0, Ordering::Release);
+    }
 }
 
 /// A content operation before its bytes are known.
@@ -41,8 +74,38 @@ pub(crate) struct ContentJob {
     pub force: bool,
     /// Somebody works on it.
     pub started: bool,
+    /// Somebody waits for it: it keeps its place.
+    pub held: bool,
+    /// Somebody waits for it and for no other content: it goes first.
+    pub urgent: bool,
     /// Size of the work file when it was queued.
     pub size: u64,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// How many groups of content operations may be begun.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Groups of smaller files.
+    pub small: usize,
+    /// Large files.
+    pub bulk: usize,
+}
+
+/// Content operations to work on together.
+pub(crate) struct Group {
+    pub lane: Lane,
+    pub jobs: Vec<ContentJob>,
+}
+
+/// What a group takes room of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Nothing: somebody waits for it.
+    Urgent,
+    Small,
+    Bulk,
 }
 
 /// One operation with its place.
@@ -82,6 +145,8 @@ pub(crate) struct Queue {
     flights: VecDeque<u64>,
     /// Places of content operations whose bytes are not known yet.
     unread: BTreeSet<u64>,
+    /// Of those that nobody began to read, the last one of each work file.
+    unstarted: HashMap<WorkId, u64>,
 }
 
 impl Queue {
@@ -96,6 +161,7 @@ impl Queue {
             blocking: 0,
             flights: VecDeque::new(),
             unread: BTreeSet::new(),
+            unstarted: HashMap::new(),
         }
     }
 
@@ -127,14 +193,16 @@ impl Queue {
 
     /// The same with the contents that are still to be read.
     pub fn lag_bytes(&self) -> u64 {
-        let unread = self.unread.iter().map(|seq| {
-            let item = self.items.get((seq - self.acked - 1) as usize);
-            match item.map(|item| &item.body) {
-                Some(Body::Content(job)) => job.size,
-                _ => 0,
-            }
-        });
+        let unread = self.unread.iter().map(|&seq| self.unread_size(seq));
         self.bytes + unread.sum::<u64>()
+    }
+
+    fn unread_size(&self, seq: u64) -> u64 {
+        let item = self.items.get((seq - self.acked - 1) as usize);
+        match item.map(|item| &item.body) {
+            Some(Body::Content(job)) => job.size,
+            _ => 0,
+        }
     }
 
     /// When the oldest operation was queued.
@@ -163,8 +231,11 @@ impl Queue {
         self.next = item.seq.0 + 1;
         self.bytes += item.bytes;
         self.blocking += usize::from(item.blocking);
-        if matches!(item.body, Body::Content(_)) {
+        if let Body::Content(job) = &item.body {
             self.unread.insert(item.seq.0);
+            if !job.started {
+                self.unstarted.insert(job.work.id(), item.seq.0);
+            }
         }
         self.items.push_back(item);
     }
@@ -177,21 +248,18 @@ impl Queue {
 
     /// Content operations nobody works on; each is marked as started. At most one per work file,
     /// so that later ones see the outcome of earlier ones.
-    pub fn start_content(&mut self, max: usize) -> Vec<(ClientSeq, ContentJob)> {
+    pub fn start_content(&mut self, room: Room) -> Vec<Group> {
         // Contents that are read wait in memory. What is first in the order is never held back.
         let first = self
             .unread
             .first()
             .is_some_and(|&seq| seq == self.acked + 1);
-        if self.bytes >= READ_BYTES_MAX && !first {
-            return Vec::new();
-        }
+        let full = self.bytes >= READ_BYTES_MAX && !first;
         let mut busy = HashSet::new();
-        let mut started = Vec::new();
+        let (mut urgent, mut small) = (Vec::new(), Vec::new());
+        let mut bytes = 0;
+        let mut groups = Vec::new();
         for &seq in &self.unread {
-            if started.len() >= max {
-                break;
-            }
             let index = (seq - self.acked - 1) as usize;
             let Some(Pending {
                 body: Body::Content(job),
@@ -200,24 +268,163 @@ impl Queue {
             else {
                 continue;
             };
-            if busy.insert(job.work.id()) && !job.started {
-                job.started = true;
-                started.push((ClientSeq(seq), job.clone()));
+            if !busy.insert(job.work.id()) || job.started {
+                continue;
+            }
+            let bulk = job.size >= BULK;
+            let lane = match (job.urgent, bulk) {
+                (true, _) => Lane::Urgent,
+                (false, true) if !full && groups.len() < room.bulk => Lane::Bulk,
+                (false, false) if !full && room.small > 0 && small.len() < GROUP => {
+                    // A group has at least one.
+                    if bytes + job.size > BULK && !small.is_empty() {
+                        continue;
+                    }
+                    bytes += job.size;
+                    Lane::Small
+                }
+                _ => continue,
+            };
+            job.started = true;
+            if self.unstarted.get(&job.work.id()) == Some(&seq) {
+                self.unstarted.remove(&job.work.id());
+            }
+            let job = job.clone();
+            match lane {
+                Lane::Urgent => urgent.push(job),
+                Lane::Small => small.push(job),
+                Lane::Bulk => groups.push(Group {
+                    lane,
+                    jobs: vec![job],
+                }),
             }
         }
-        started
+        // Alone each: none waits for another's upload.
+        groups.extend(urgent.into_iter().map(|job| Group {
+            lane: Lane::Urgent,
+            jobs: vec![job],
+        }));
+        if !small.is_empty() {
+            groups.push(Group {
+                lane: Lane::Small,
+                jobs: small,
+            });
+        }
+        groups
+    }
+
+    /// A content operation that was taken for a small one turned out large: it is begun again.
+    pub fn put_back(&mut self, place: &Place, size: u64) {
+        let seq = place.now();
+        if let Some(Pending {
+            body: Body::Content(job),
+            ..
+        }) = self.get_mut(seq)
+        {
+            job.started = false;
+            job.size = size;
+            let work = job.work.id();
+            self.unstarted.entry(work).or_insert(seq.0);
+        }
+    }
+
+    /// The content operation of a work file that nobody began to read yet: what is in the file now
+    /// goes with it.
+    pub fn unstarted(&mut self, work: &Arc<WorkFile>) -> Option<&mut ContentJob> {
+        let seq = *self.unstarted.get(&work.id())?;
+        match &mut self.get_mut(ClientSeq(seq))?.body {
+            Body::Content(job) if !job.started && Arc::ptr_eq(&job.work, work) => Some(job),
+            _ => None,
+        }
+    }
+
+    /// Somebody waits for every content up to `seq`: it keeps its place.
+    pub fn hold(&mut self, seq: ClientSeq) {
+        self.mark(seq, |job| job.held = true);
+    }
+
+    /// Somebody waits for the content of one work file up to `seq`.
+    pub fn hurry(&mut self, seq: ClientSeq, work: &Arc<WorkFile>) {
+        self.mark(seq, |job| {
+            if Arc::ptr_eq(&job.work, work) {
+                (job.held, job.urgent) = (true, true);
+            }
+        });
+    }
+
+    fn mark(&mut self, up_to: ClientSeq, mut mark: impl FnMut(&mut ContentJob)) {
+        for &seq in self.unread.range(..=up_to.0) {
+            let index = (seq - self.acked - 1) as usize;
+            if let Some(Pending {
+                body: Body::Content(job),
+                ..
+            }) = self.items.get_mut(index)
+            {
+                mark(job);
+            }
+        }
+    }
+
+    /// See [`way::bulk`].
+    pub fn bulk(&self, up_to: ClientSeq, spared: u64, decided: bool) -> Vec<ClientSeq> {
+        let waiting = self
+            .unread
+            .range(..=up_to.0)
+            .map(|&seq| self.unread_size(seq));
+        if waiting.clone().next().is_none() || (!decided && waiting.sum::<u64>() <= spared) {
+            return Vec::new();
+        }
+        way::bulk(self.items.iter(), up_to, spared, decided)
+    }
+
+    /// The content at `from` gets the next place instead of its own, where `nothing` will be sent
+    /// after [`Queue::moved`].
+    pub fn move_last(&mut self, from: ClientSeq, lease: u64, nothing: v1::Op) -> Option<ClientSeq> {
+        let to = self.next_seq();
+        let item = self.get_mut(from)?;
+        if !matches!(item.body, Body::Content(_)) {
+            return None;
+        }
+        let Body::Content(job) = std::mem::replace(&mut item.body, Body::Moving(nothing)) else {
+            return None;
+        };
+        job.place.set(to);
+        let moved = Pending {
+            seq: to,
+            lease,
+            actor: Arc::clone(&item.actor),
+            work: item.work.take(),
+            body: Body::Content(job),
+            reply: None,
+            blocking: false,
+            bytes: item.bytes,
+            since: item.since,
+        };
+        self.unread.remove(&from.0);
+        self.push(moved);
+        Some(to)
+    }
+
+    /// Everybody knows where the content of `from` is now.
+    pub fn moved(&mut self, from: ClientSeq) {
+        if let Some(item) = self.get_mut(from)
+            && let Body::Moving(op) = &mut item.body
+        {
+            let op = std::mem::take(op);
+            item.body = Body::Ready(op);
+        }
     }
 
     /// The content of a content operation is known and on the server.
-    pub fn resolve(&mut self, seq: ClientSeq, op: v1::Op) {
+    pub fn resolve(&mut self, place: &Place, op: v1::Op) -> Option<ClientSeq> {
         let bytes = op.encoded_len() as u64;
-        let Some(item) = self.get_mut(seq) else {
-            return;
-        };
+        let seq = place.now();
+        let item = self.get_mut(seq)?;
         let before = std::mem::replace(&mut item.bytes, bytes);
         item.body = Body::Ready(op);
         self.bytes = self.bytes - before + bytes;
         self.unread.remove(&seq.0);
+        Some(seq)
     }
 
     /// The next Append, if one may be sent. `undecided`: operations with lease 0 may be sent now.
@@ -272,7 +479,12 @@ impl Queue {
                 break;
             };
             self.acked = item.seq.0;
-            self.unread.remove(&item.seq.0);
+            if let Body::Content(job) = &item.body {
+                self.unread.remove(&item.seq.0);
+                if self.unstarted.get(&job.work.id()) == Some(&item.seq.0) {
+                    self.unstarted.remove(&job.work.id());
+                }
+            }
             self.bytes -= item.bytes;
             self.blocking -= usize::from(item.blocking);
             done.push(item);
@@ -316,7 +528,10 @@ impl Queue {
                 times: *times,
                 force: true,
                 started: false,
-                size: 0,
+                held: false,
+                urgent: false,
+                size: content_size(op),
+                place: Place::new(seq),
             };
             item.body = Body::Content(job);
             self.unread.insert(seq.0);
@@ -331,7 +546,15 @@ impl Queue {
         self.blocking = 0;
         self.flights.clear();
         self.unread.clear();
+        self.unstarted.clear();
         self.items.drain(..).collect()
+    }
+}
+
+fn content_size(op: &v1::Op) -> u64 {
+    match &op.kind {
+        Some(v1::op::Kind::SetContent(set)) => set.content.as_ref().map_or(0, |c| c.size),
+        _ => 0,
     }
 }
 

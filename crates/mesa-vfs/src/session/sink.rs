@@ -39,6 +39,16 @@ pub struct Picked {
     pub time: Nanos,
 }
 
+/// Content that was given a later place before it was on the server (see the client part of
+/// `docs/design/sync.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// Its place until now; nothing happens there any more.
+    pub from: ClientSeq,
+    /// Its place from now on.
+    pub to: ClientSeq,
+}
+
 /// Content of an own operation that the server laid over a newer base.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergedContent {
@@ -54,10 +64,11 @@ pub struct MergedContent {
 
 /// The receiver of everything that happens on a session, implemented by the tree.
 ///
-/// Calls come one at a time, in the head's order, from one task of the session. They must not
-/// block and must not call back into the session while holding a lock that
-/// [`super::Session::append`] is called under, except for `append*` and `mode`, which never call
-/// the sink. No session lock is held during a call.
+/// Calls come one at a time, in the head's order, from one task of the session, except
+/// [`TreeSink::on_moved`] and [`TreeSink::on_work_changed`], which come from any thread. They must
+/// not block and must not call back into the session while holding a lock that
+/// [`super::Session::append`] is called under, except for `append*`, which never call the
+/// sink. No session lock is held during a call.
 pub trait TreeSink: Send + Sync + 'static {
     /// Operations of another session.
     fn on_event(&self, entry: &v1::LogEntry);
@@ -77,13 +88,17 @@ pub trait TreeSink: Send + Sync + 'static {
     /// The content of an operation queued by [`super::Session::append_content`] is known.
     fn on_picked(&self, picked: &Picked);
 
+    /// Contents got later places. Their old places are acknowledged only after this returned.
+    fn on_moved(&self, moved: &[Moved]);
+
     /// A work file open for writing, or not yet known to be quiet, changed: the tree calls
     /// [`super::Session::append_content`] with the node's present path (or drops the file if it
     /// has no name any more).
     fn on_work_changed(&self, file: FileId);
 
-    /// The work file is provably quiet and its content is on the server: the tree may drop it and
-    /// serve the node from the cache.
+    /// There are too many work files, and nobody wrote to this one for a while: the tree drops it
+    /// and serves the node from the cache if [`super::Session::is_settled`] still holds while no
+    /// descriptor of it can be opened.
     fn on_work_settled(&self, file: FileId);
 
     /// The lease changed.

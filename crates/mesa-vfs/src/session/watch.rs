@@ -16,8 +16,8 @@ use crate::content::{WorkFile, WorkId};
 
 /// Looks after the last descriptor for writing was closed, in milliseconds.
 const LOOKS_MS: [i64; 2] = [2_000, 10_000];
-/// Work files kept although they are quiet.
-const KEPT: usize = 10_000;
+/// Between attempts to let go of private files.
+const SETTLE_MS: i64 = 2_000;
 /// How often the list is gone through.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -34,6 +34,7 @@ pub(super) struct Watch {
     entries: Mutex<HashMap<WorkId, Entry>>,
     clock: Arc<dyn Clock>,
     interval_ms: i64,
+    settled: Mutex<Nanos>,
     wake: Notify,
 }
 
@@ -43,8 +44,18 @@ impl Watch {
             entries: Mutex::default(),
             clock,
             interval_ms: i64::try_from(interval.as_millis()).unwrap_or(2_000),
+            settled: Mutex::new(Nanos(0)),
             wake: Notify::new(),
         }
+    }
+
+    fn may_settle(&self, now: Nanos) -> bool {
+        let mut settled = self.settled.lock();
+        let may = now >= later(*settled, SETTLE_MS);
+        if may {
+            *settled = now;
+        }
+        may
     }
 
     /// Looks at `work` from now on.
@@ -131,39 +142,64 @@ pub(super) async fn run(session: Arc<Session>) {
 
 fn look(session: &Session) {
     let due = session.watch.due();
-    if due.is_empty() {
-        return;
-    }
     let works: Vec<_> = due.iter().map(|(work, _)| Arc::clone(work)).collect();
     report_changed(session, &works);
-    let Some(quiet) = &session.config.quiet else {
-        return;
-    };
-    // Local bytes are better than a download: files are only let go when there are many.
-    if session.works.lock().len() <= KEPT {
-        return;
-    }
-    for (work, last) in due {
-        let done = last && is_on_server(session, &work);
-        if done
-            && !work.is_open()
-            && is_quiet(&work, quiet)
-            && let Some(sink) = session.sink()
-        {
-            sink.on_work_settled(work.file());
+    if let Some(probe) = &session.config.quiet {
+        for (work, last) in due {
+            if last && !work.look_quiet(&**probe) && work.writers() == 0 {
+                // A mapping outlived its descriptor.
+                session.watch.add(&work);
+            }
         }
+        settle(session);
     }
 }
 
-fn is_on_server(session: &Session, work: &WorkFile) -> bool {
-    let pick = work.pick.lock();
-    pick.queued.is_some() && pick.queued == pick.stat && session.core.lock().queue.is_empty()
+/// Lets go of private files when there are too many or they take too much of the cache's quota,
+/// those used longest ago first. Otherwise they stay: local bytes are better than a download.
+fn settle(session: &Session) {
+    let content = session.content.store();
+    let kept = session.config.tuning.works_kept;
+    let share = content.quota() / 2;
+    let over = |count: usize| count > kept || content.private_bytes() > share;
+    let mut count = session.works.lock().len();
+    let now = session.watch.clock.now();
+    // What can be read while the server is away is not given up then.
+    let attached = session.core.lock().connection == super::Connection::Attached;
+    if !attached || !over(count) || !session.watch.may_settle(now) {
+        return;
+    }
+    let Some(sink) = session.sink() else { return };
+    let mut works: Vec<_> = all(session)
+        .into_iter()
+        .filter(|work| work.is_quiet() && !work.is_open())
+        .map(|work| (work.last_use(), work.id(), work))
+        .collect();
+    works.sort_unstable_by_key(|(used, id, _)| (*used, *id));
+    for (_, _, work) in works {
+        if !over(count) {
+            return;
+        }
+        let file = work.file();
+        // Its bytes are not counted any more when the last reference goes.
+        drop(work);
+        sink.on_work_settled(file);
+        count = session.works.lock().len();
+    }
 }
 
-fn is_quiet(work: &WorkFile, quiet: &super::QuietProbe) -> bool {
-    use std::os::fd::AsFd;
-    let opened = work.directory().open_read(work.id());
-    opened.is_ok_and(|file| quiet(file.as_fd()))
+fn all(session: &Session) -> Vec<Arc<WorkFile>> {
+    let works = session.works.lock();
+    works.values().filter_map(Weak::upgrade).collect()
+}
+
+/// Looks at every work file that somebody may have written to.
+pub(super) fn look_at_all(session: &Session) {
+    let works: Vec<_> = all(session)
+        .into_iter()
+        .filter(|work| !work.is_quiet())
+        .collect();
+    report_changed(session, &works);
 }
 
 /// Tells the tree of each file that changed since it was last queued.

@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use mesa_types::{ContentRef, FileId, Nanos};
 
-use super::{Refused, Session};
+use super::{Connection, Refused, Session};
 use crate::{
     content::{CleanFile, WorkFile, store},
     fs::{Backing, FsError, FsResult, Step},
@@ -16,6 +16,7 @@ impl Session {
     /// [`Session::append`] with the create. Its mtime is set to `mtime`, the node's, so that
     /// nothing counts as changed before something is written.
     pub fn create_work(&self, file: FileId, mtime: Nanos) -> FsResult<Arc<WorkFile>> {
+        self.check_quota()?;
         let (id, made) = self
             .work_dir
             .create()
@@ -40,6 +41,9 @@ impl Session {
         keep: u64,
         clean: Option<Arc<CleanFile>>,
     ) -> Step<Arc<WorkFile>> {
+        if let Err(error) = self.check_quota() {
+            return Step::Done(Err(error));
+        }
         if let Some(clean) = clean {
             return Step::Done(self.work_of_clean(file, content, mtime, keep, &clean));
         }
@@ -129,6 +133,20 @@ impl Session {
         self.ready_work(&work, mtime, keep >= content.size())?;
         self.mark_work(&work)?;
         Ok(work)
+    }
+
+    /// While the server is away, what is written stays here: up to the cache's quota.
+    pub fn check_quota(&self) -> FsResult<()> {
+        let store = self.content.store();
+        let over = store.quota() > 0 && store.private_bytes() > store.quota();
+        let away = matches!(
+            self.core.lock().connection,
+            Connection::Waiting(_) | Connection::Refused
+        );
+        if over && away {
+            return Err(FsError::NoSpace);
+        }
+        Ok(())
     }
 
     fn ready_work(&self, work: &Arc<WorkFile>, mtime: Nanos, unchanged: bool) -> FsResult<()> {

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use mesa_object::{
     OrgKey,
-    content::{BuiltContent, of_reader, of_slice},
+    content::{BuiltContent, Sparse, of_slice, of_sparse},
 };
 
 use crate::{
@@ -118,8 +118,12 @@ fn read(key: &OrgKey, file: File) -> FsResult<Pick> {
             });
         }
     }
-    std::io::Seek::rewind(&mut &file).map_err(local)?;
-    let built = of_reader(key, &file, |_, _| Ok::<_, std::io::Error>(())).map_err(local)?;
+    let mut source = Holes {
+        file: &file,
+        size: stat.size,
+        known: (0..0, 0),
+    };
+    let built = of_sparse(key, &mut source).map_err(local)?;
     Ok(Pick {
         stat,
         built,
@@ -128,7 +132,96 @@ fn read(key: &OrgKey, file: File) -> FsResult<Pick> {
     })
 }
 
+/// A file read from its data, not from its holes.
+struct Holes<'a> {
+    file: &'a File,
+    size: u64,
+    /// A range and the hole that follows it: no zeros are known in the first, up to the second
+    /// number everything behind it is zero.
+    known: (std::ops::Range<u64>, u64),
+}
+
+impl Sparse for Holes<'_> {
+    fn read_at(&mut self, into: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        FileExt::read_at(self.file, into, offset)
+    }
+
+    fn zeros_at(&mut self, offset: u64) -> std::io::Result<u64> {
+        use rustix::{
+            fs::{SeekFrom, seek},
+            io::Errno,
+        };
+        let (data, hole_end) = &self.known;
+        if !(data.start..*hole_end).contains(&offset) {
+            // Behind the end, or holes are not known: everything counts as data.
+            let at = |whence| match seek(self.file, whence) {
+                Err(Errno::NXIO) => Ok(self.size),
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(u64::MAX),
+                other => other,
+            };
+            let data_end = match at(SeekFrom::Data(offset))? {
+                first if first > offset && first != u64::MAX => offset,
+                _ => at(SeekFrom::Hole(offset))?,
+            };
+            let hole_end = if data_end < self.size {
+                at(SeekFrom::Data(data_end))?.max(data_end + 1)
+            } else {
+                u64::MAX
+            };
+            self.known = (offset..data_end, hole_end);
+        }
+        let (data, hole_end) = &self.known;
+        if data.contains(&offset) {
+            return Ok(0);
+        }
+        Ok(hole_end.min(&self.size).saturating_sub(offset))
+    }
+}
+
 fn stat(file: &File) -> FsResult<WorkStat> {
     let stat = rustix::fs::fstat(file).map_err(|_| FsError::Io)?;
     Ok(WorkStat::of(&stat))
+}
+
+#[cfg(test)]
+mod tests {
+    use mesa_types::ContentRef;
+
+    use super::*;
+
+    fn pick_file(file: File) -> Pick {
+        read(&OrgKey::new([1; 32]), file).unwrap()
+    }
+
+    #[test]
+    fn a_huge_hole_costs_nothing() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(64 << 30).unwrap();
+        file.write_all_at(b"in the middle", 3 << 30).unwrap();
+        let pick = pick_file(file);
+        assert_eq!(pick.built.content.size(), 64 << 30);
+        let ids: std::collections::HashSet<_> = pick.built.chunks.iter().map(|c| c.id).collect();
+        assert!(ids.len() <= 4, "{} kinds of chunks", ids.len());
+    }
+
+    #[test]
+    fn data_and_holes_make_the_chunks_of_their_bytes() {
+        let mut bytes = vec![0; 40 << 20];
+        for (at, len) in [(5 << 20, 3 << 20), (20 << 20, 10), (30 << 20, 10 << 20)] {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&[len as u8, (at >> 20) as u8]);
+            hasher.finalize_xof().fill(&mut bytes[at..at + len]);
+        }
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(bytes.len() as u64).unwrap();
+        for (index, block) in bytes.chunks(4096).enumerate() {
+            if block.iter().any(|&byte| byte != 0) {
+                file.write_all_at(block, index as u64 * 4096).unwrap();
+            }
+        }
+        let pick = pick_file(file);
+        let want = of_slice(&OrgKey::new([1; 32]), &bytes);
+        assert_eq!(pick.built, want);
+        assert!(matches!(pick.built.content, ContentRef::Manifest { .. }));
+    }
 }

@@ -184,6 +184,7 @@ impl<'a> Batch<'a> {
         tokio::time::timeout(config.tuning.deadline * SLOW, call)
             .await
             .unwrap_or_else(|_| Err(timed_out()))?;
+        self.session.note_progress();
         Ok(())
     }
 

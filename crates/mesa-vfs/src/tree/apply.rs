@@ -193,6 +193,7 @@ impl Tree {
                     conflicted: false,
                     stale: false,
                     orphan: false,
+                    pending: 0,
                     uid: owner_from_wire(create.uid),
                     gid: owner_from_wire(create.gid),
                     nlink: 1,
@@ -360,7 +361,7 @@ impl Tree {
         ctime: Nanos,
         origin: Origin,
     ) {
-        let pending = self.get(id).map_or(0, Node::pending) > 0;
+        let pending = self.get(id).is_some_and(|node| node.pending > 0);
         if origin.is_remote() && pending {
             // Ours comes after it; the acknowledgement brings the merged result.
             if let Some(seq) = origin.seq() {
@@ -387,16 +388,15 @@ impl Tree {
     /// Own content operations on the way.
     pub fn add_pending(&mut self, id: FileId) {
         if let Some(node) = self.get_mut(id) {
-            node.extra_mut().pending += 1;
+            node.pending = node.pending.saturating_add(1);
         }
     }
 
     /// One of them is acknowledged at `head_seq`; `merged` = what the server made of it.
     pub fn end_pending(&mut self, id: FileId, head_seq: u64, merged: Option<ContentRef>) {
         let Some(node) = self.get_mut(id) else { return };
-        let extra = node.extra_mut();
-        extra.pending = extra.pending.saturating_sub(1);
-        let last = extra.pending == 0;
+        node.pending = node.pending.saturating_sub(1);
+        let last = node.pending == 0;
         node.as_of = node.as_of.max(head_seq);
         if let Some(content) = merged
             && last

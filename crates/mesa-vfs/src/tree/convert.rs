@@ -33,6 +33,7 @@ impl ListedNode {
             conflicted: self.conflicted,
             stale: false,
             orphan: false,
+            pending: 0,
             uid: attr.uid,
             gid: attr.gid,
             nlink: attr.nlink.max(1),

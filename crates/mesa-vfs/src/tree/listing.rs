@@ -90,7 +90,7 @@ impl Tree {
             return Verdict::Retry;
         }
 
-        let mut children = BTreeMap::new();
+        let mut children = Vec::with_capacity(listing.entries.len());
         let mut subdirs = 0;
         let mut changed: Vec<Name> = Vec::new();
         let before = match self.get_mut(id).and_then(Node::dir_mut) {
@@ -106,8 +106,10 @@ impl Tree {
             if self.get(child).is_some_and(Node::is_dir) {
                 subdirs += 1;
             }
-            children.insert(name, child);
+            children.push((name, child));
         }
+        // Made at once it is packed densely.
+        let children = BTreeMap::from_iter(children);
         for (name, child) in &before {
             if !children.contains_key(name) {
                 if let Some(node) = self.get_mut(*child) {
@@ -156,7 +158,7 @@ impl Tree {
         let newer_here = self.touched_after(id, head_seq);
         if let Some(node) = self.get_mut(id) {
             let newest = sole || node.as_of >= head_seq;
-            let keep = (newest && !node.stale) || node.pending() > 0 || newer_here;
+            let keep = (newest && !node.stale) || node.pending > 0 || newer_here;
             node.add_link(parent, name.clone());
             if !keep {
                 self.refresh(listed, head_seq);
@@ -203,7 +205,7 @@ impl Tree {
 
     /// The content changed remotely while the file is in use: descriptors keep what they have,
     /// its names get a new number.
-    pub(super) fn new_version(&mut self, id: FileId) {
+    pub fn new_version(&mut self, id: FileId) {
         let mut names = Vec::new();
         if let Some(node) = self.get(id)
             && !node.orphan

@@ -42,6 +42,8 @@ pub struct Node {
     pub stale: bool,
     /// Not in any directory (unlinked while open, or `O_TMPFILE`).
     pub orphan: bool,
+    /// Own content operations not acknowledged.
+    pub pending: u16,
     /// Owning user.
     pub uid: Owner,
     /// Owning group.
@@ -79,8 +81,6 @@ pub struct Extra {
     pub xattrs: BTreeMap<Box<[u8]>, Bytes>,
     /// Known entries besides `(parent, name)` of a hard-linked node.
     pub links: Vec<(FileId, Name)>,
-    /// Own content operations sent and not yet acknowledged (shared mode).
-    pub pending: u32,
 }
 
 /// How much of a directory is known.
@@ -158,11 +158,6 @@ impl Node {
             .as_ref()
             .map(|e| e.target.clone())
             .unwrap_or_default()
-    }
-
-    /// Own content operations on the way (shared mode).
-    pub fn pending(&self) -> u32 {
-        self.extra.as_ref().map_or(0, |e| e.pending)
     }
 
     /// `st_nlink`. A directory that is not loaded shows 1 ("unknown", as btrfs does always).

@@ -417,3 +417,71 @@ async fn an_open_file_that_changes_is_reported() {
     m.acked(m.close(&work).unwrap()).await;
     Session::sync(&m.session).await.unwrap();
 }
+
+/// A clock that can be moved forward.
+#[derive(Default)]
+struct Skipping(std::sync::atomic::AtomicI64);
+
+impl mesa_types::time::Clock for Skipping {
+    fn now(&self) -> Nanos {
+        let skipped = self.0.load(std::sync::atomic::Ordering::SeqCst);
+        Nanos(mesa_types::time::SystemClock.now().0 + skipped)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_work_files_beyond_the_bound_are_offered_for_dropping() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Skipping::default());
+    let mapped = Arc::new(parking_lot::Mutex::new(None));
+    let mut settings = config(&server, state.path(), cache.path());
+    settings.clock = clock.clone();
+    settings.tuning.works_kept = 1;
+    let probe = Arc::clone(&mapped);
+    settings.quiet = Some(Arc::new(move |file| {
+        let inode = rustix::fs::fstat(file).unwrap().st_ino;
+        *probe.lock() != Some(inode)
+    }));
+    let store = Arc::clone(&settings.content);
+    let m = mount_with(settings).await;
+    let mut works = Vec::new();
+    for name in ["a", "b", "c"] {
+        let (work, _) = m.create_work(name).await;
+        work.begin_write();
+        rig::write(&work, 0, &noise(100_000, 1));
+        m.acked(m.close(&work).unwrap()).await;
+        work.end_write();
+        works.push(work);
+    }
+    assert!(store.stats().private_bytes >= 300_000);
+    // One of them is still mapped.
+    let inode = rustix::fs::fstat(&works[1].backing().unwrap().file).unwrap();
+    *mapped.lock() = Some(inode.st_ino);
+    let settled = |n: usize| m.sink.has(&format!("settled {}", works[n].file().0));
+    until("quiet files are offered", || {
+        let second = 1_000_000_000;
+        clock
+            .0
+            .fetch_add(second, std::sync::atomic::Ordering::SeqCst);
+        settled(0) && settled(2)
+    })
+    .await;
+    assert!(!settled(1));
+    assert!(m.session.is_settled(&works[0]));
+    assert!(!m.session.is_settled(&works[1]));
+    *mapped.lock() = None;
+    assert!(m.session.is_settled(&works[1]));
+    works[0].begin_write();
+    rig::write(&works[0], 5, b"changed");
+    assert!(!m.session.is_settled(&works[0]), "open for writing");
+    works[0].end_write();
+    assert!(!m.session.is_settled(&works[0]), "not on the server");
+    m.session.drop_work(&works[2]);
+    works.pop();
+    until("it is not counted any more", || {
+        store.stats().private_bytes < 300_000
+    })
+    .await;
+}

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod content;
+mod order;
 mod rig;
 mod server;
+mod waits;
 
 use std::time::Duration;
 

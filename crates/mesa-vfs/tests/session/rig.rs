@@ -50,6 +50,11 @@ impl TreeSink for Sink {
     fn on_picked(&self, picked: &Picked) {
         self.note(format!("picked {} {}", picked.seq, picked.content.size()));
     }
+    fn on_moved(&self, moved: &[mesa_vfs::session::Moved]) {
+        for moved in moved {
+            self.note(format!("moved {} {}", moved.from, moved.to));
+        }
+    }
     fn on_work_changed(&self, file: FileId) {
         self.note(format!("changed {}", file.0));
     }

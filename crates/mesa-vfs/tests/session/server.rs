@@ -42,6 +42,8 @@ pub struct Faults {
     pub cut_before_ack: usize,
     /// Appends are kept, unanswered.
     pub hold: bool,
+    /// Uploads of these objects wait until the set is emptied.
+    pub stall: HashSet<Bytes>,
     /// Undecided operations on these names are rejected with this code.
     pub reject: HashMap<Vec<u8>, &'static str>,
 }
@@ -55,6 +57,8 @@ pub struct Calls {
     pub uploaded_bytes: usize,
     pub chunk_reads: usize,
     pub closed: usize,
+    /// Uploads that met [`Faults::stall`].
+    pub stalled: usize,
 }
 
 #[derive(Default)]
@@ -164,6 +168,26 @@ impl Server {
         }
     }
 
+    /// Answers the first message that is held.
+    pub fn release_one(&self) {
+        let mut inner = self.inner.lock();
+        if !inner.held.is_empty() {
+            let (session, append) = inner.held.remove(0);
+            inner.append(&session, append);
+        }
+    }
+
+    /// Uploads of these bytes wait.
+    pub fn stall(&self, bytes: &[u8]) {
+        let built = mesa_object::content::of_slice(&Self::key(), bytes);
+        let ids = built.chunks.iter().map(|c| Bytes::copy_from_slice(&c.id.0));
+        self.inner.lock().faults.stall.extend(ids);
+    }
+
+    pub fn unstall(&self) {
+        self.inner.lock().faults.stall.clear();
+    }
+
     pub fn put_content(&self, bytes: &[u8]) -> mesa_types::ContentRef {
         let built = mesa_object::content::of_slice(&Self::key(), bytes);
         let mut inner = self.inner.lock();
@@ -198,6 +222,7 @@ pub fn label(op: &v1::Op) -> String {
         Kind::Create(create) => format!("create {}", text(&create.name)),
         Kind::Unlink(unlink) => format!("unlink {}", text(&unlink.name)),
         Kind::Rename(rename) => format!("rename {}", text(&rename.new_name)),
+        Kind::SetAttr(_) => "attributes".to_owned(),
         Kind::SetContent(set) => {
             let size = set.content.as_ref().map_or(0, |c| c.size);
             format!("content {size}")
@@ -575,6 +600,17 @@ impl SyncApi for Api {
         manifests: bool,
         objects: Vec<(Bytes, Bytes)>,
     ) -> Result<v1::UploadResponse, SyncError> {
+        let stalled = |inner: &Inner| {
+            objects
+                .iter()
+                .any(|(id, _)| inner.faults.stall.contains(id))
+        };
+        if stalled(&self.0.inner.lock()) {
+            self.0.inner.lock().calls.stalled += 1;
+            while stalled(&self.0.inner.lock()) {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        }
         let mut inner = self.0.call()?;
         inner.calls.uploads += 1;
         let domain = if manifests {

@@ -29,6 +29,8 @@ pub struct Options {
     pub served_max: u64,
     pub uid: u32,
     pub quiet: Option<QuietProbe>,
+    /// Changes what is not named here.
+    pub tune: fn(&mut MountConfig),
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
             served_max: 0,
             uid: 0,
             quiet: None,
+            tune: |_| {},
         }
     }
 }
@@ -62,7 +65,7 @@ impl Rig {
             repos: Vec::new(),
             defaults: RepoDefaults::default(),
         };
-        let (mount, notices) = Mount::new(MountConfig {
+        let mut config = MountConfig {
             orgs: vec![org],
             uid: options.uid,
             gid: options.uid,
@@ -86,7 +89,9 @@ impl Rig {
                 ..Tuning::default()
             },
             runtime: tokio::runtime::Handle::current(),
-        });
+        };
+        (options.tune)(&mut config);
+        let (mount, notices) = Mount::new(config);
         Self {
             mount,
             notices,

@@ -56,6 +56,7 @@ struct Inner {
     paused: bool,
     held: Vec<(String, v1::Append)>,
     read_only: bool,
+    lost: std::collections::HashSet<String>,
 }
 
 #[derive(Clone)]
@@ -114,6 +115,7 @@ impl FakeServer {
                 paused: false,
                 held: Vec::new(),
                 read_only: false,
+                lost: std::collections::HashSet::new(),
             })),
         }
     }
@@ -151,6 +153,22 @@ impl FakeServer {
         let names: Vec<String> = inner.sessions.keys().cloned().collect();
         for name in names {
             inner.send(&name, sm::Kind::HeadMoved(moved.clone()));
+        }
+    }
+
+    /// Every session is fenced; their recovery changes cannot be opened.
+    pub fn fence_all(&self) {
+        let mut inner = self.inner.lock();
+        let names: Vec<String> = inner.sessions.keys().cloned().collect();
+        inner.exclusive = None;
+        for name in names {
+            let fenced = v1::Fenced {
+                reason: "unresponsive".to_owned(),
+                ..v1::Fenced::default()
+            };
+            inner.send(&name, sm::Kind::Fenced(fenced));
+            inner.sessions.remove(&name);
+            inner.lost.insert(name);
         }
     }
 
@@ -623,6 +641,18 @@ impl SyncApi for FakeServer {
         inner.calls.open_head += 1;
         let repo = inner.repos.iter().find(|r| r.name == request.repo).cloned();
         let repo = repo.ok_or_else(|| refusal(SyncErrorKind::NotFound, "REPO_NOT_FOUND"))?;
+        if let Some(resume) = &request.resume
+            && inner.lost.contains(&resume.session)
+        {
+            return Ok(v1::OpenHeadResponse {
+                lost: Some(v1::Lost {
+                    reason: "head_moved".to_owned(),
+                    recovery_bookmark: format!("recovered/{}-1", resume.session),
+                    ..v1::Lost::default()
+                }),
+                ..v1::OpenHeadResponse::default()
+            });
+        }
         let resumed = request
             .resume
             .as_ref()
