@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mesa_fuse::{Feature, wire::Opcode};
 use mesa_types::NodeKind;
 use mesa_vfs::fs::{Caller, NodeId, Notice};
-use support::{Mounted, can_mount, eventually};
+use support::{Mounted, eventually, must_mount};
 
 const ELSEWHERE: Caller = Caller {
     uid: 0,
@@ -21,9 +21,7 @@ const ELSEWHERE: Caller = Caller {
 
 #[test]
 fn names_appear_and_vanish() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     let path = mounted.join("remote");
     assert!(!path.exists());
@@ -65,9 +63,7 @@ fn names_appear_and_vanish() {
 
 #[test]
 fn attributes_and_pages_are_refreshed() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     for passthrough in [Feature::Auto, Feature::Off] {
         let mounted = Mounted::with(|options| options.passthrough = passthrough);
         let path = mounted.join("f");
@@ -98,9 +94,7 @@ fn attributes_and_pages_are_refreshed() {
 
 #[test]
 fn a_notice_about_something_unknown_is_normal() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     mounted
         .notices

@@ -11,7 +11,7 @@ use std::{
 };
 
 use mesa_fuse::{Feature, Mode, wire::Opcode};
-use support::{Mounted, can_mount, eventually};
+use support::{Mounted, eventually, must_mount};
 
 /// Requests of every kind since `before`, without the ones that arrive whenever they like.
 fn since(
@@ -32,9 +32,7 @@ fn since(
 
 #[test]
 fn passthrough_costs_what_it_must() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     assert_eq!(mounted.handle.mode(), Mode::Passthrough);
     let count = |what: &mut dyn FnMut()| {
@@ -96,9 +94,7 @@ fn passthrough_costs_what_it_must() {
 
 #[test]
 fn listing_a_directory_refreshes_its_attributes() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     for number in 0..200 {
         fs::write(mounted.join(&format!("f{number}")), b"x").unwrap();
@@ -122,9 +118,7 @@ fn listing_a_directory_refreshes_its_attributes() {
 
 #[test]
 fn close_costs_a_request_only_where_it_promises_something() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     for passthrough in [Feature::Auto, Feature::Off] {
         for flush_on_close in [false, true] {
             let mounted = Mounted::with(|options| {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use mesa_fuse::wire::Opcode;
-use support::{Mounted, can_mount, eventually};
+use support::{Mounted, eventually, must_mount};
 
 fn waiter(mounted: &Mounted, name: &str) -> std::process::Child {
     let before = mounted.handle.counters().later();
@@ -30,9 +30,7 @@ fn waiter(mounted: &Mounted, name: &str) -> std::process::Child {
 
 #[test]
 fn a_waiting_lookup_blocks_nobody_else() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     // In another directory: a lookup holds its directory's lock, which a create waits for.
     fs::create_dir(mounted.join("dir")).unwrap();
@@ -46,9 +44,7 @@ fn a_waiting_lookup_blocks_nobody_else() {
 
 #[test]
 fn a_killed_caller_does_not_hang() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     let mut child = waiter(&mounted, "slow");
     child.kill().unwrap();
@@ -60,9 +56,7 @@ fn a_killed_caller_does_not_hang() {
 
 #[test]
 fn a_timer_signal_does_not_fail_the_call_and_a_later_kill_ends_it() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     let mut child = waiter(&mounted, "slow-timer");
     eventually("the timer interrupts", || {
@@ -82,9 +76,7 @@ fn a_timer_signal_does_not_fail_the_call_and_a_later_kill_ends_it() {
 
 #[test]
 fn unmounting_ends_every_wait() {
-    if !can_mount() {
-        return;
-    }
+    must_mount();
     let mounted = Mounted::new();
     let mut child = waiter(&mounted, "slow");
     let ended = AtomicBool::new(false);

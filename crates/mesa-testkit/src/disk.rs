@@ -20,18 +20,23 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Whether disks can be made here: it takes root, loop devices and `mkfs.ext4`.
-    pub fn available() -> bool {
-        let has_mkfs = Command::new("mkfs.ext4")
+    /// An empty disk of `bytes`. An error names what the machine lacks: root, loop devices or
+    /// `mkfs.ext4`.
+    pub fn new(bytes: u64) -> io::Result<Self> {
+        let lacks = |what: &str| Err(io::Error::other(format!("a disk of its own needs {what}")));
+        if !geteuid().is_root() {
+            return lacks("root");
+        }
+        if !Path::new("/dev/loop-control").exists() {
+            return lacks("loop devices: /dev/loop-control is missing");
+        }
+        let mkfs = Command::new("mkfs.ext4")
             .arg("-V")
-            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        geteuid().is_root() && Path::new("/dev/loop-control").exists() && has_mkfs.is_ok()
-    }
-
-    /// An empty disk of `bytes`.
-    pub fn new(bytes: u64) -> io::Result<Self> {
+        if mkfs.is_err() {
+            return lacks("mkfs.ext4, from the package e2fsprogs");
+        }
         let folder = tempfile::Builder::new().prefix("mesa-disk-").tempdir()?;
         fs::File::create(folder.path().join("image"))?.set_len(bytes)?;
         run(Command::new("mkfs.ext4")
@@ -123,9 +128,6 @@ mod tests {
 
     #[test]
     fn only_what_was_synced_survives() {
-        if !Disk::available() {
-            return;
-        }
         let disk = Disk::new(32 << 20).unwrap();
         let synced = fs::File::create(disk.path().join("synced")).unwrap();
         fs::write(disk.path().join("synced"), "kept").unwrap();

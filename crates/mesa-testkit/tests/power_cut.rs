@@ -70,9 +70,6 @@ fn child() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_objects_survive_and_nothing_is_half_there() {
-    if !Disk::available() {
-        return;
-    }
     let mut disk = Disk::new(256 << 20).unwrap();
     let mut acked: Vec<ObjectId> = Vec::new();
     let random = SeededRandom::new(11);

@@ -1,6 +1,5 @@
 //! A filesystem to mount in tests: names and attributes in memory, data in local files.
 #![allow(dead_code)] // Each test binary uses a part.
-#![allow(clippy::print_stderr)] // A skipped test says so.
 
 pub mod data;
 pub mod memfs;
@@ -79,13 +78,35 @@ impl Drop for Mounted {
     }
 }
 
-/// Whether this machine can mount at all; tests say so and pass where it cannot.
-pub fn can_mount() -> bool {
-    let can = mesa_fuse::mount::privileged() && Path::new("/dev/fuse").exists();
-    if !can {
-        eprintln!("skipped: needs root and /dev/fuse");
-    }
-    can
+/// Why a mount with changed options is refused.
+pub fn refused(change: impl FnOnce(&mut MountOptions)) -> mesa_fuse::MountError {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (mount_point, state) = (dir.path().join("mount"), dir.path().join("state"));
+    std::fs::create_dir(&mount_point).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    let filesystem = Arc::new(MemFs::new(&state));
+    let mut options = MountOptions::new(mount_point, state, runtime.handle().clone());
+    change(&mut options);
+    let (_notices, receiver) = tokio::sync::mpsc::unbounded_channel();
+    mesa_fuse::mount(options, filesystem, receiver).unwrap_err()
+}
+
+/// These tests need a machine that can mount; one that cannot has not tested anything.
+///
+/// # Panics
+/// Without root or without `/dev/fuse`.
+pub fn must_mount() {
+    assert!(
+        mesa_fuse::mount::privileged(),
+        "this test mounts, which needs root: run it as root"
+    );
+    assert!(
+        Path::new("/dev/fuse").exists(),
+        "this test mounts, which needs /dev/fuse: load the fuse module or pass the device in"
+    );
 }
 
 /// Waits until `condition` holds.
