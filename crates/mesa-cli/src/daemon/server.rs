@@ -17,10 +17,41 @@ use super::{
 use crate::error::{CliError, CliResult, Exit};
 
 /// Commands answered at the same time.
-const COMMANDS_MAX: usize = 64;
+const COMMANDS_MAX: u32 = 64;
+/// How long commands under way may take once the mount is gone.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
-/// Answers until the task is aborted. `supervisor` learns of changed plans.
-pub async fn serve(listener: UnixListener, service: Arc<Service>, supervisor: Option<Link>) {
+/// The control socket being answered.
+pub struct Control {
+    accepting: tokio::task::JoinHandle<()>,
+    slots: Arc<Semaphore>,
+}
+
+impl Control {
+    /// Answers until [`Control::end`]. `supervisor` learns of changed plans.
+    pub fn start(listener: UnixListener, service: Arc<Service>, supervisor: Option<Link>) -> Self {
+        let slots = Arc::new(Semaphore::new(COMMANDS_MAX as usize));
+        let accepting = tokio::spawn(serve(listener, service, supervisor, Arc::clone(&slots)));
+        Self { accepting, slots }
+    }
+
+    /// Takes no new commands and lets those under way have their answers: the one that removed
+    /// the mount is among them.
+    pub async fn end(self) {
+        self.accepting.abort();
+        let all = self.slots.acquire_many(COMMANDS_MAX);
+        if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+            tracing::warn!("commands were left without an answer");
+        }
+    }
+}
+
+async fn serve(
+    listener: UnixListener,
+    service: Arc<Service>,
+    supervisor: Option<Link>,
+    slots: Arc<Semaphore>,
+) {
     let listener = match listener
         .set_nonblocking(true)
         .and_then(|()| tokio::net::UnixListener::from_std(listener))
@@ -31,7 +62,6 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, supervisor: Op
             return;
         }
     };
-    let slots = Arc::new(Semaphore::new(COMMANDS_MAX));
     let supervisor = Arc::new(supervisor);
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {

@@ -9,7 +9,7 @@ use super::{
     frame::{Frame, Kind, Link},
     plan::Plan,
     runtime_dir::RuntimeDir,
-    server,
+    server::Control,
     service::Service,
 };
 use crate::error::{CliError, CliResult, Exit};
@@ -141,7 +141,7 @@ async fn work(
     }
     let updates = link.map(Link::duplicate).transpose().map_err(start)?;
     let listener = runtime.listen().map_err(start)?;
-    let control = tokio::spawn(server::serve(listener, Arc::clone(&service), updates));
+    let control = Control::start(listener, Arc::clone(&service), updates);
     if let Some(link) = link {
         let parts = service.parts().map_err(Stop::Start)?;
         link.send(
@@ -161,7 +161,7 @@ async fn work(
         _ = terminate.recv() => service.stop(true, FINAL_SYNC).await,
         _ = interrupt.recv() => service.stop(true, FINAL_SYNC).await,
     };
-    control.abort();
+    control.end().await;
     tracing::info!(synced = result.is_ok(), "ended");
     if link.is_none() {
         runtime.clear();
