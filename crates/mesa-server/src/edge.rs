@@ -4,6 +4,7 @@ pub mod accept;
 pub mod caller;
 pub mod cursor;
 pub mod extract;
+pub mod grpc;
 pub mod idempotency;
 pub mod peer;
 pub mod rate;
@@ -40,7 +41,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let method = request.method().clone();
-    let grpc = request.uri().path().starts_with(GRPC_PREFIX);
+    let is_grpc = request.uri().path().starts_with(GRPC_PREFIX);
     let span = tracing::info_span!("request", id = %id, %method, route = %route);
 
     let run = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -52,7 +53,9 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         }
     };
     let _entered = span.enter();
-    if !grpc && (response.status().is_client_error() || response.status().is_server_error()) {
+    if is_grpc {
+        response = grpc::completed(response, &id);
+    } else if response.status().is_client_error() || response.status().is_server_error() {
         response = enveloped(response, &id);
     }
     response.headers_mut().insert("x-request-id", id.header());

@@ -1,7 +1,7 @@
 //! Reading requests: path, query and body, with refusals in our own words.
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{FromRequest, FromRequestParts, Path, Request},
 };
 use bytes::Bytes;
@@ -82,14 +82,18 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
 /// A whole body within the limits of size and time.
 pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
     let max = limits.json_body_bytes_max;
+    let too_large = || {
+        let message = format!("the body is larger than {max} bytes");
+        ApiError::new(ErrorCode::PayloadTooLarge, message).detail("max_bytes", max)
+    };
+    // Whoever announces too much is told before it is sent.
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large());
+    }
     let reading = Limited::new(body, max).collect();
     match tokio::time::timeout(limits.body_timeout, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(ApiError::new(
-            ErrorCode::PayloadTooLarge,
-            format!("the body is larger than {max} bytes"),
-        )
-        .detail("max_bytes", max)),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(e)) => Err(ApiError::bad_request("the body broke off").caused_by(e)),
         Err(_elapsed) => Err(ApiError::new(
             ErrorCode::RequestTimeout,

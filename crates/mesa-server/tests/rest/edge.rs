@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::TestServer;
 
@@ -101,6 +102,23 @@ async fn bodies_must_be_json_of_bounded_size() {
     let answer = post(big.into_bytes(), json_type).await;
     let body = answer.refused(413, "PAYLOAD_TOO_LARGE");
     assert_eq!(body["error"]["details"], json!({"max_bytes": 4096}));
+    // Announced and never sent.
+    let mut stream = tokio::net::TcpStream::connect(server.running.addr())
+        .await
+        .unwrap();
+    let request = format!(
+        "POST /v1/acme/repos HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 1000000000000\r\n\r\n{{",
+        server.admin
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let read = stream.read_exact(&mut answer);
+    tokio::time::timeout(std::time::Duration::from_secs(10), read)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
     // Nothing of all that had an effect.
     let repos = server.get(&server.admin, "/acme/repos").await.ok(200);
     assert_eq!(repos["repos"], json!([]));

@@ -18,6 +18,7 @@ mod idempotency;
 mod listener;
 mod mount;
 mod orgs;
+mod protocol;
 mod repos;
 mod signing_keys;
 mod start;

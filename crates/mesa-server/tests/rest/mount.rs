@@ -30,7 +30,21 @@ fn kind(kind: client_message::Kind) -> v1::ClientMessage {
 }
 
 impl Mount {
+    /// Attached with the lease.
     pub async fn open(server: &TestServer, key: &str, repo: &str) -> Self {
+        let mut mount = Self::attached(server, key, repo).await;
+        let ask = client_message::Kind::LeaseRequest(v1::LeaseRequest {});
+        mount.out.send(kind(ask)).await.unwrap();
+        mount.lease = loop {
+            if let server_message::Kind::LeaseGrant(grant) = mount.message().await {
+                break grant.lease;
+            }
+        };
+        mount
+    }
+
+    /// Attached without asking for the lease.
+    pub async fn attached(server: &TestServer, key: &str, repo: &str) -> Self {
         let mut client = SyncClient::connect(server.url("")).await.unwrap();
         let wanted = v1::OpenHeadRequest {
             org: "acme".to_owned(),
@@ -51,8 +65,8 @@ impl Mount {
             .unwrap();
         let stream = authorized(key, ReceiverStream::new(messages));
         let inbound = client.attach(stream).await.unwrap().into_inner();
-        let mut mount = Self {
-            next_id: opened.ids.unwrap().first,
+        Self {
+            next_id: opened.ids.unwrap_or_default().first,
             client,
             opened,
             out,
@@ -60,15 +74,7 @@ impl Mount {
             key: key.to_owned(),
             next_seq: 1,
             lease: 0,
-        };
-        let ask = client_message::Kind::LeaseRequest(v1::LeaseRequest {});
-        mount.out.send(kind(ask)).await.unwrap();
-        mount.lease = loop {
-            if let server_message::Kind::LeaseGrant(grant) = mount.message().await {
-                break grant.lease;
-            }
-        };
-        mount
+        }
     }
 
     pub async fn message(&mut self) -> server_message::Kind {
@@ -86,8 +92,8 @@ impl Mount {
         self.opened.root.as_ref().unwrap().id
     }
 
-    /// Appends operations and waits until they are durable.
-    pub async fn apply(&mut self, ops: Vec<v1::Op>) {
+    /// Appends operations without waiting for anything.
+    pub async fn append(&mut self, ops: Vec<v1::Op>) -> u64 {
         let last = self.next_seq + ops.len() as u64 - 1;
         let append = v1::Append {
             first_client_seq: self.next_seq,
@@ -101,6 +107,12 @@ impl Mount {
             .send(kind(client_message::Kind::Append(append)))
             .await
             .unwrap();
+        last
+    }
+
+    /// Appends operations and waits until they are durable.
+    pub async fn apply(&mut self, ops: Vec<v1::Op>) {
+        let last = self.append(ops).await;
         loop {
             match self.message().await {
                 server_message::Kind::Ack(ack) if ack.client_seq >= last => return,
