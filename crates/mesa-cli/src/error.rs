@@ -3,7 +3,9 @@
 
 use std::error::Error as StdError;
 
-use mesa_client::{RestError, RestErrorKind, SyncError, SyncErrorKind, TransportError};
+use mesa_client::{
+    CERTIFICATE_REFUSED, RestError, RestErrorKind, SyncError, SyncErrorKind, TransportError,
+};
 use mesa_config::{EditError, LoadError, SecretError};
 use mesa_fuse::{MountError, UnmountError};
 use serde::{Deserialize, Serialize};
@@ -139,21 +141,26 @@ impl CliError {
 /// What to do about a refused credential, by the server's code.
 fn credential_hint(code: &str) -> &'static str {
     match code {
-        "KEY_EXPIRED" | "TOKEN_EXPIRED" => {
+        "CREDENTIAL_EXPIRED" => {
             "make a new key with `mesa key create` and store it with `mesa auth set-key`"
         }
-        "KEY_REVOKED" => "this key was revoked; store another one with `mesa auth set-key`",
+        "CREDENTIAL_REVOKED" => "this key was revoked; store another one with `mesa auth set-key`",
         _ => "check the key: `mesa auth set-key --org ORG`, or MESA_ORGS=ORG:KEY",
     }
 }
 
-const SERVER_HINT: &str =
-    "is `mesa serve` running there? set the address with MESA_API_URL or api-url";
+fn server_hint(code: &str) -> &'static str {
+    if code == CERTIFICATE_REFUSED {
+        "name the certificate authority of the server in ca-file or MESA_CA_FILE"
+    } else {
+        "is `mesa serve` running there? set the address with MESA_API_URL or api-url"
+    }
+}
 
 impl From<RestError> for CliError {
     fn from(error: RestError) -> Self {
         let (exit, hint) = match error.kind {
-            RestErrorKind::Unreachable => (Exit::Unreachable, Some(SERVER_HINT)),
+            RestErrorKind::Unreachable => (Exit::Unreachable, Some(server_hint(&error.code))),
             RestErrorKind::Unauthenticated => {
                 (Exit::NotAuthenticated, Some(credential_hint(&error.code)))
             }
@@ -179,7 +186,7 @@ impl From<SyncError> for CliError {
     fn from(error: SyncError) -> Self {
         let (exit, hint) = match error.kind {
             SyncErrorKind::Unreachable | SyncErrorKind::TimedOut => {
-                (Exit::Unreachable, Some(SERVER_HINT))
+                (Exit::Unreachable, Some(server_hint(&error.code)))
             }
             SyncErrorKind::Unauthenticated => {
                 (Exit::NotAuthenticated, Some(credential_hint(&error.code)))

@@ -15,4 +15,4 @@ pub use origin::{Origin, OriginError};
 pub use private_key::PrivateKey;
 pub use rest::{RestClient, RestError, RestErrorKind};
 pub use sync::{AttachStream, SyncApi, SyncError, SyncErrorKind};
-pub use transport::{TransportError, TransportOptions};
+pub use transport::{TransportError, TransportOptions, roots::CERTIFICATE_REFUSED};

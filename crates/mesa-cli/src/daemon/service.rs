@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use mesa_client::{
-    Credentials, GrpcSync, Origin, SyncApi, SyncErrorKind, TransportOptions, credential::Place,
+    CERTIFICATE_REFUSED, Credentials, GrpcSync, Origin, SyncApi, SyncErrorKind, TransportOptions,
+    credential::Place,
 };
 use mesa_fuse::{Feature, MountHandle, MountOptions, Parts};
 use mesa_proto::v1;
@@ -346,7 +347,7 @@ async fn usable(api: &GrpcSync, org: &str, end: Instant) -> CliResult {
         let retry = matches!(
             error.kind,
             SyncErrorKind::Unreachable | SyncErrorKind::TimedOut
-        );
+        ) && error.code != CERTIFICATE_REFUSED;
         if !retry {
             return Err(CliError::from(error).context(format!("org '{org}' cannot be mounted")));
         }

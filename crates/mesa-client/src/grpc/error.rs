@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use crate::{
     origin::Origin,
     sync::{SyncError, SyncErrorKind},
+    transport::roots::local_code,
 };
 
 /// What the client can do about a status. `local` = made on this side, no server answered.
@@ -32,8 +33,9 @@ pub(crate) fn kind(code: Code, local: bool) -> SyncErrorKind {
 /// A failed call as the rest of the client sees it.
 pub(crate) fn from_status(origin: &Origin, status: &Status) -> SyncError {
     let meta = |key: &str| status.metadata().get(key).and_then(|v| v.to_str().ok());
-    let code = meta(status::CODE).unwrap_or_default().to_owned();
+    let code = meta(status::CODE).unwrap_or_default();
     let local = code.is_empty() && status.source().is_some();
+    let code = if local { local_code(status) } else { code };
     let kind = kind(status.code(), local);
     let message = if local {
         format!("cannot reach {origin}: {}", innermost(status))
@@ -49,7 +51,7 @@ pub(crate) fn from_status(origin: &Origin, status: &Status) -> SyncError {
     };
     SyncError {
         kind,
-        code,
+        code: code.to_owned(),
         message,
         retry_after_ms: meta(status::RETRY_AFTER_MS).and_then(|v| v.parse().ok()),
     }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use serde::Deserialize;
 
-use crate::origin::Origin;
+use crate::{origin::Origin, transport::roots::local_code};
 
 /// What a caller can do about a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,7 +116,7 @@ impl RestError {
         };
         Self {
             kind: RestErrorKind::Unreachable,
-            code: String::new(),
+            code: local_code(error).to_owned(),
             message: format!("the server {origin} {what}"),
             trace_id: None,
             retry_after_s: None,

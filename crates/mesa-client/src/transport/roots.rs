@@ -10,6 +10,31 @@ use rustls::{
 
 use super::{TransportError, TransportOptions};
 
+/// Code of an error made on this side: the server's certificate was not accepted. Trying again
+/// does not help.
+pub const CERTIFICATE_REFUSED: &str = "CERTIFICATE_REFUSED";
+
+/// [`CERTIFICATE_REFUSED`] if that is what lies below an error, else the empty code.
+pub(crate) fn local_code(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if is_certificate(error) {
+            return CERTIFICATE_REFUSED;
+        }
+        next = error.source();
+    }
+    ""
+}
+
+/// An I/O error shows what it carries by `get_ref` only, and its source is that one's source.
+fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return true;
+    }
+    let carried = error.downcast_ref::<std::io::Error>();
+    carried.is_some_and(|io| io.get_ref().is_some_and(|inner| is_certificate(inner)))
+}
+
 /// Bundles of the usual distributions; the first that exists is read.
 const SYSTEM_BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mesa_client::{RestErrorKind, rest::model::Whoami};
+use mesa_client::{CERTIFICATE_REFUSED, RestErrorKind, rest::model::Whoami};
 use mesa_config::{
     ConfigEdit, Loaded, MountMode, OrgSettings, SecretError, SecretName, Secrets, Settings,
 };
@@ -224,7 +224,9 @@ fn whoami(
                 Ok(Err(error)) => error,
                 Err(_) => return Err(gave_up(&format!("{} does not answer", plan.server))),
             };
-            if error.kind != RestErrorKind::Unreachable || Instant::now() + delay >= end {
+            let retry =
+                error.kind == RestErrorKind::Unreachable && error.code != CERTIFICATE_REFUSED;
+            if !retry || Instant::now() + delay >= end {
                 return Err(CliError::from(error));
             }
             tokio::time::sleep(delay).await;
