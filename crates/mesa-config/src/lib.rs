@@ -18,7 +18,7 @@ mod write;
 pub use edit::{ConfigEdit, EditError};
 pub use environment::Environment;
 pub use layer::{Layer, LogColor, LogTarget, MountMode, Rev};
-pub use load::{LoadError, Loaded, Request, load};
+pub use load::{LoadError, Loaded, Request, check, load};
 pub use paths::Paths;
 pub use problem::{Place, Problem};
 pub use secrets::{Backend, SecretError, SecretName, SecretStore, Secrets};

@@ -58,6 +58,15 @@ pub enum LoadError {
     Invalid(Vec<Problem>),
 }
 
+/// What a configuration file with this text would be told: problems, then warnings.
+pub fn check(text: &str) -> Vec<Problem> {
+    let root = Path::new("/");
+    let paths = Paths::of(&Environment::with(root, &[]));
+    let mut parsed = file::parse(&root.join("config.toml"), text, &paths);
+    parsed.problems.append(&mut parsed.warnings);
+    parsed.problems
+}
+
 /// Loads and merges everything.
 pub fn load(environment: &Environment, request: Request) -> Result<Loaded, LoadError> {
     let paths = Paths::of(environment);

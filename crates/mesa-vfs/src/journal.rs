@@ -22,6 +22,17 @@ use crate::{
 };
 use segment::Segment;
 
+/// How many whole records stand at the front of a segment's bytes behind its magic, and how long
+/// they are together. What follows is torn or damaged.
+pub fn whole_records(bytes: &[u8]) -> (usize, usize) {
+    let (mut count, mut at) = (0, 0);
+    while let Some((_, length)) = Record::decode(&bytes[at..]) {
+        count += 1;
+        at += length;
+    }
+    (count, at)
+}
+
 /// Size at which a segment is closed, not counting the marks it begins with.
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// Kept back on the disk, so that files can be removed when it is full.

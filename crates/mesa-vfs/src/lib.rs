@@ -4,7 +4,7 @@
 
 pub mod content;
 pub mod fs;
-mod journal;
+pub mod journal;
 pub mod mount;
 pub mod session;
 mod transfer;
