@@ -1,6 +1,6 @@
 //! Runs the cases and says what came out.
 
-use std::{fmt, path::Path};
+use std::{fmt, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{Case, Ctx, cases};
 
@@ -59,8 +59,28 @@ pub fn run(base: &Path, filter: &str) -> std::io::Result<Report> {
             failure,
         });
     }
-    std::fs::remove_dir_all(&root)?;
+    remove(&root)?;
     Ok(report)
+}
+
+/// Removes what the cases left; whoever is not root has to open closed directories first.
+fn remove(dir: &Path) -> std::io::Result<()> {
+    if std::fs::remove_dir_all(dir).is_ok() {
+        return Ok(());
+    }
+    open_up(dir)?;
+    std::fs::remove_dir_all(dir)
+}
+
+fn open_up(dir: &Path) -> std::io::Result<()> {
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn run_one(root: &Path, case: Case) -> Result<(), crate::Failure> {

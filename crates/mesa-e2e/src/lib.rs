@@ -5,12 +5,18 @@
 //! root and `/dev/fuse`; without them they fail and say so.
 
 pub mod client;
+pub mod namespace;
+pub mod place;
 pub mod server;
 pub mod shell;
+pub mod token;
+pub mod wire;
 
 pub use client::Client;
+pub use place::Place;
 pub use server::Server;
 pub use shell::{Output, sh};
+pub use wire::Wire;
 
 use std::path::PathBuf;
 

@@ -10,16 +10,16 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::{Client, Output, eventually, mesa_binary};
+use crate::{Client, Output, Place, Wire, eventually, mesa_binary};
 
 /// A running (or killed) server with a data directory of its own.
 #[derive(Debug)]
 pub struct Server {
-    dir: TempDir,
+    dir: Place,
     port: u16,
     args: Vec<String>,
+    tls: bool,
     child: Option<Child>,
 }
 
@@ -37,13 +37,36 @@ impl Server {
     /// # Panics
     /// If it does not come up.
     pub fn start_with(args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::start_at(Place::fresh(), args, false)
+    }
+
+    /// The same with its files in a directory that stays when the server is dropped.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start_in(dir: &Path) -> Self {
+        Self::start_at(Place::Given(dir.to_owned()), &[], false)
+    }
+
+    /// The same with `--tls-cert` and `--tls-key`. Only [`Client`]s can talk to it: the requests
+    /// of this type are plain HTTP.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start_with_tls(cert: &Path, key: &Path) -> Self {
+        let (cert, key) = (cert.display().to_string(), key.display().to_string());
+        let args = ["--tls-cert", &cert, "--tls-key", &key];
+        Self::start_at(Place::fresh(), &args, true)
+    }
+
+    fn start_at(dir: Place, args: &[&str], tls: bool) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = free.expect("a free port").port();
         let mut server = Self {
             dir,
             port,
             args: args.iter().map(ToString::to_string).collect(),
+            tls,
             child: None,
         };
         server.restart();
@@ -73,19 +96,36 @@ impl Server {
             .stdout(log.try_clone().expect("a second descriptor"))
             .stderr(log);
         self.child = Some(command.spawn().expect("mesa serve starts"));
-        eventually(30, "the server is ready", || {
-            self.get("/readyz", "").0 == 200
-        });
+        eventually(60, "the server is ready", || self.is_ready());
     }
 
-    /// kill -9.
+    fn is_ready(&self) -> bool {
+        if !self.tls {
+            return self.get("/readyz", "").0 == 200;
+        }
+        self.data_dir().join("admin.key").exists()
+            && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<Pid> {
+        self.child.as_ref().map(Pid::from_child)
+    }
+
+    /// kill -9; nothing if it is not running.
     ///
     /// # Panics
-    /// If it is not running.
+    /// If it cannot be killed.
     pub fn kill(&mut self) {
-        let mut child = self.child.take().expect("a running server");
-        child.kill().expect("kill");
-        child.wait().expect("wait");
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("kill");
+            child.wait().expect("wait");
+        }
+    }
+
+    /// Whether it was started and not killed or terminated since.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
     }
 
     /// SIGSTOP: it answers nothing until [`Server::resume`].
@@ -131,9 +171,13 @@ impl Server {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        if self.tls {
+            format!("https://localhost:{}", self.port)
+        } else {
+            format!("http://127.0.0.1:{}", self.port)
+        }
     }
 
     /// The bootstrap key.
@@ -147,7 +191,22 @@ impl Server {
 
     /// A client machine with a fresh home directory.
     pub fn client(&self) -> Client {
-        Client::new(&self.url())
+        Client::new(Place::fresh(), &self.url())
+    }
+
+    /// A client machine behind a cable that counts.
+    pub fn client_over(&self, wire: &Wire) -> Client {
+        Client::new(Place::fresh(), &wire.url())
+    }
+
+    /// A cable to it.
+    pub fn wire(&self) -> Wire {
+        Wire::to(self.port)
+    }
+
+    /// A client machine whose home directory is given and stays.
+    pub fn client_in(&self, home: &Path) -> Client {
+        Client::new(Place::Given(home.to_owned()), &self.url())
     }
 
     /// Creates a repo by REST and returns its id.
@@ -217,15 +276,24 @@ impl Server {
         }
         head += "\r\n";
         head += body.unwrap_or("");
+        self.exchange(head.as_bytes())
+    }
+
+    /// Sends bytes as they are and reads to the end of the connection, so they should ask for
+    /// HTTP/1.0. Status 0 when the server does not answer.
+    pub fn exchange(&self, request: &[u8]) -> (u16, Vec<u8>) {
         let mut answer = Vec::new();
         let exchange = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
-            stream.write_all(head.as_bytes())?;
+            // A server that refuses a body answers without reading it.
+            let _ = stream.write_all(request);
             stream.read_to_end(&mut answer)
         });
         let split = answer.windows(4).position(|w| w == b"\r\n\r\n");
-        let (Ok(_), Some(split)) = (exchange, split) else {
+        let Some(split) = split else {
             return (0, Vec::new());
         };
+        // A reset after the answer is the server's way to say that it reads no more.
+        let _ = exchange;
         let status = answer
             .get(9..12)
             .and_then(|s| std::str::from_utf8(s).ok()?.parse().ok());

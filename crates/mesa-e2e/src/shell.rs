@@ -54,7 +54,13 @@ pub fn sh(dir: &Path, script: &str) -> String {
     let mut command = Command::new("bash");
     command
         .args(["-euo", "pipefail", "-c", script])
-        .current_dir(dir)
+        .current_dir(dir);
+    run(for_git(&mut command), script)
+}
+
+/// Lets git know nothing of this machine's configuration.
+pub(crate) fn for_git(command: &mut Command) -> &mut Command {
+    command
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .envs([
@@ -64,11 +70,16 @@ pub fn sh(dir: &Path, script: &str) -> String {
         .envs([
             ("GIT_COMMITTER_NAME", "t"),
             ("GIT_COMMITTER_EMAIL", "t@example.com"),
-        ]);
-    let output = Output::of(&mut command);
+        ])
+}
+
+/// Standard output of a command that succeeds.
+#[track_caller]
+pub(crate) fn run(command: &mut Command, shown: &str) -> String {
+    let output = Output::of(command);
     assert_eq!(
         output.code, 0,
-        "{script}\n--- stdout:\n{}\n--- stderr:\n{}",
+        "{shown}\n--- stdout:\n{}\n--- stderr:\n{}",
         output.stdout, output.stderr
     );
     output.stdout.trim().to_owned()

@@ -84,15 +84,20 @@ fn a_terminated_daemon_flushes() {
 
 #[test]
 fn torture_short() {
-    torture(12, 1, false);
+    torture(12, 1, &[]);
 }
 
 #[test]
 fn torture_losing_the_client() {
-    torture(6, 2, true);
+    torture(6, 2, &["--lose-client"]);
 }
 
-fn torture(rounds: u32, seed: u32, lose_client: bool) {
+#[test]
+fn torture_cutting_the_power() {
+    torture(6, 3, &["--power-cut"]);
+}
+
+fn torture(rounds: u32, seed: u32, options: &[&str]) {
     let dir = tempfile::tempdir().expect("a directory");
     let mesa = mesa_e2e::mesa_binary();
     let binary = mesa.with_file_name("mesa-torture");
@@ -101,14 +106,7 @@ fn torture(rounds: u32, seed: u32, lose_client: bool) {
         "build it first: cargo build -p mesa-torture"
     );
     let mut command = std::process::Command::new(binary);
-    command
-        .arg("--mesa")
-        .arg(&mesa)
-        .arg("--dir")
-        .arg(dir.path());
+    command.env("MESA_BIN", &mesa).arg("--dir").arg(dir.path());
     command.args(["--rounds", &rounds.to_string(), "--seed", &seed.to_string()]);
-    if lose_client {
-        command.arg("--lose-client");
-    }
-    mesa_e2e::Output::of(&mut command).ok();
+    mesa_e2e::Output::of(command.args(options)).ok();
 }

@@ -7,7 +7,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -48,9 +48,7 @@ impl Disk {
     fn mount(folder: tempfile::TempDir) -> io::Result<Self> {
         let root = folder.path().join("root");
         fs::create_dir(&root)?;
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "ext4", "-o", "loop,commit=300"]);
-        run(mount.arg(folder.path().join("image")).arg(&root))?;
+        attach(&folder.path().join("image"), &root)?;
         Ok(Self { folder })
     }
 
@@ -63,10 +61,45 @@ impl Disk {
     /// [`freeze`] the writers first.
     pub fn after_power_cut(&self) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("mesa-disk-").tempdir()?;
-        let image = self.folder.path().join("image");
-        fs::copy(image, folder.path().join("image"))?;
+        copy_sparse(&self.image(), &folder.path().join("image"))?;
         Self::mount(folder)
     }
+
+    /// Keeps what is on the disk at this moment for [`Disk::restore`]. Nothing may be writing:
+    /// [`freeze`] the writers first.
+    pub fn keep(&self) -> io::Result<()> {
+        copy_sparse(&self.image(), &self.folder.path().join("kept"))
+    }
+
+    /// Puts back what was kept, at the same path. Whoever used the disk must be gone: it waits for
+    /// the last of them.
+    pub fn restore(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while let Err(error) = run(Command::new("umount").arg(self.path())) {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        fs::rename(self.folder.path().join("kept"), self.image())?;
+        attach(&self.image(), &self.path())
+    }
+
+    fn image(&self) -> PathBuf {
+        self.folder.path().join("image")
+    }
+}
+
+fn attach(image: &Path, root: &Path) -> io::Result<()> {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "ext4", "-o", "loop,commit=300"]);
+    run(mount.arg(image).arg(root))
+}
+
+fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = Command::new("cp");
+    copy.args(["--sparse=always", "--reflink=auto"]);
+    run(copy.arg(from).arg(to))
 }
 
 impl Drop for Disk {
@@ -89,8 +122,7 @@ fn run(command: &mut Command) -> io::Result<()> {
 }
 
 /// Stops a process and waits until none of its threads runs, not even in a system call.
-pub fn freeze(child: &Child) -> io::Result<()> {
-    let pid = Pid::from_child(child);
+pub fn freeze(pid: Pid) -> io::Result<()> {
     kill_process(pid, Signal::STOP)?;
     let deadline = Instant::now() + Duration::from_secs(20);
     let tasks = PathBuf::from(format!("/proc/{}/task", pid.as_raw_nonzero()));
@@ -139,5 +171,13 @@ mod tests {
             "kept"
         );
         assert!(!after.path().join("cached").exists());
+
+        let mut disk = disk;
+        disk.keep().unwrap();
+        fs::write(disk.path().join("later"), "lost").unwrap();
+        drop(synced);
+        disk.restore().unwrap();
+        assert!(disk.path().join("synced").exists());
+        assert!(!disk.path().join("cached").exists() && !disk.path().join("later").exists());
     }
 }

@@ -98,7 +98,7 @@ async fn acknowledged_objects_survive_and_nothing_is_half_there() {
         while left > 0 {
             left -= usize::from(note(&lines.next().unwrap().unwrap()));
         }
-        freeze(&child).unwrap();
+        freeze(rustix::process::Pid::from_child(&child)).unwrap();
         let after = disk.after_power_cut().unwrap();
         // Looked at in a copy: the next machine starts from what this one left, untouched.
         let copy = disk.after_power_cut().unwrap();

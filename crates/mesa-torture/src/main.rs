@@ -2,11 +2,14 @@
 //! workload, starts them again, and checks that everything that must have survived is there, whole
 //! and once.
 //!
-//! `mesa-torture --mesa PATH --dir DIR --rounds N --seed S [--lose-client]`
+//! `mesa-torture --dir DIR --rounds N --seed S [--lose-client | --power-cut]`, with the program
+//! under test in `MESA_BIN` or beside this one.
 //!
 //! With `--lose-client` the client's whole local state is deleted at each kill, as when a sandbox
 //! is destroyed: then only what was fsynced, or closed for longer than the stated lag, must be
-//! there. Exit status 0 = every round held.
+//! there. With `--power-cut` the client's home and the server's data are on disks of their own,
+//! and a cut of either or both takes what was not synced below the programs. Exit status 0 = every
+//! round held.
 
 mod check;
 mod model;
@@ -20,29 +23,42 @@ use random::Random;
 use rig::{Error, Rig, Victim};
 
 struct Options {
-    mesa: PathBuf,
     dir: PathBuf,
     rounds: u64,
     seed: u64,
     lose_client: bool,
+    power_cut: bool,
+}
+
+impl Options {
+    fn victim(&self, random: &mut Random) -> Victim {
+        let kills = [Victim::Daemon, Victim::Server, Victim::Both];
+        let cuts = [Victim::ClientPower, Victim::ServerPower, Victim::BothPower];
+        let n = random.below(3) as usize;
+        match (self.lose_client, self.power_cut) {
+            (true, _) => Victim::Client,
+            (_, true) => cuts[n],
+            _ => kills[n],
+        }
+    }
 }
 
 fn options() -> Option<Options> {
     let mut options = Options {
-        mesa: "mesa".into(),
         dir: PathBuf::new(),
         rounds: 20,
         seed: 1,
         lose_client: false,
+        power_cut: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--mesa" => options.mesa = args.next()?.into(),
             "--dir" => options.dir = args.next()?.into(),
             "--rounds" => options.rounds = args.next()?.parse().ok()?,
             "--seed" => options.seed = args.next()?.parse().ok()?,
             "--lose-client" => options.lose_client = true,
+            "--power-cut" => options.power_cut = true,
             _ => return None,
         }
     }
@@ -57,7 +73,7 @@ fn main() -> ExitCode {
     }
     let Some(options) = options() else {
         eprintln!(
-            "usage: mesa-torture --mesa PATH --dir DIR [--rounds N] [--seed S] [--lose-client]"
+            "usage: mesa-torture --dir DIR [--rounds N] [--seed S] [--lose-client | --power-cut]"
         );
         return ExitCode::from(2);
     };
@@ -79,10 +95,7 @@ fn main() -> ExitCode {
 #[allow(clippy::print_stderr)] // progress of a command-line tool
 fn run(options: &Options) -> Result<u64, Error> {
     let mut random = Random::new(options.seed);
-    let mut rig = Rig::new(&options.mesa, &options.dir)?;
-    rig.start_server()?;
-    rig.create_repo()?;
-    rig.mount()?;
+    let mut rig = Rig::start(&options.dir, options.power_cut)?;
     let mut model = model::Model::default();
     let mut checked = 0;
     for round in 0..options.rounds {
@@ -90,20 +103,15 @@ fn run(options: &Options) -> Result<u64, Error> {
         // The head of a machine that is gone is free again after its lease's deadline.
         worker.wait_for_a_step(60)?;
         std::thread::sleep(std::time::Duration::from_millis(50 + random.below(1500)));
-        let victim = match random.below(3) {
-            _ if options.lose_client => Victim::Client,
-            0 => Victim::Daemon,
-            1 => Victim::Server,
-            _ => Victim::Both,
-        };
-        let killed = rig.kill(victim)?;
-        worker.stop();
+        let victim = options.victim(&mut random);
+        let killed = rig.kill(victim, &mut worker)?;
         model.absorb(&worker.log, killed)?;
-        if options.lose_client {
-            rig.delete_client_state()?;
-        }
         rig.ensure_running()?;
-        let found = check::check(&rig.repo_dir(), &mut model, options.lose_client);
+        if options.power_cut {
+            // What is only in the journal's unsynced tail would be lost by the next cut.
+            rig.sync();
+        }
+        let found = check::check(&rig.repo_dir(), &mut model, victim.loses_client_state());
         checked += found.map_err(|e| Error::Check {
             round,
             victim,
@@ -114,6 +122,6 @@ fn run(options: &Options) -> Result<u64, Error> {
             model.len()
         );
     }
-    rig.stop()?;
+    rig.stop();
     Ok(checked)
 }

@@ -7,9 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use mesa_e2e::{Client, Server, eventually};
+use mesa_testkit::{Disk, freeze};
 
 use crate::worker::now_millis;
+
+/// Sizes of the machines' disks in bytes (sparse).
+const CLIENT_DISK: u64 = 2 << 30;
+const SERVER_DISK: u64 = 8 << 30;
 
 /// What is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,28 @@ pub enum Victim {
     Both,
     /// The daemon, and then its local state.
     Client,
+    /// The client machine's power: what its disk had not synced is gone too.
+    ClientPower,
+    /// The server machine's power.
+    ServerPower,
+    /// The power of both at once.
+    BothPower,
+}
+
+impl Victim {
+    /// Whether more than processes of the client is lost, so that only what was fsynced, or is
+    /// with the server for other reasons, has to be there.
+    pub fn loses_client_state(self) -> bool {
+        matches!(self, Self::Client | Self::ClientPower | Self::BothPower)
+    }
+
+    fn cuts_client(self) -> bool {
+        matches!(self, Self::ClientPower | Self::BothPower)
+    }
+
+    fn cuts_server(self) -> bool {
+        matches!(self, Self::ServerPower | Self::BothPower)
+    }
 }
 
 /// Why a run stopped.
@@ -29,12 +56,6 @@ pub enum Victim {
 pub enum Error {
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("`{command}` failed with {status}: {output}")]
-    Command {
-        command: String,
-        status: String,
-        output: String,
-    },
     #[error("{what} did not come within {seconds} s")]
     Deadline { what: &'static str, seconds: u64 },
     #[error("worker log has the line {0:?}")]
@@ -84,115 +105,50 @@ impl Drop for Worker {
 
 /// The processes and places of a run.
 pub struct Rig {
-    mesa: PathBuf,
     dir: PathBuf,
-    port: u16,
-    server: Option<Child>,
+    // Before the disks they use: fields are dropped in this order.
+    client: Client,
+    server: Server,
+    client_disk: Option<Disk>,
+    server_disk: Option<Disk>,
     key: String,
 }
 
 impl Rig {
-    pub fn new(mesa: &Path, dir: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(dir.join("home"))?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
-        let (mesa, dir) = (mesa.to_owned(), dir.canonicalize()?);
-        Ok(Self {
-            mesa,
+    /// Starts a server with a repo and mounts it, with files below `dir` or, where the power is to
+    /// be cut, on disks of their own.
+    pub fn start(dir: &Path, disks: bool) -> Result<Self, Error> {
+        std::fs::create_dir_all(dir)?;
+        let dir = dir.canonicalize()?;
+        let disk = |bytes| disks.then(|| Disk::new(bytes)).transpose();
+        let (client_disk, server_disk) = (disk(CLIENT_DISK)?, disk(SERVER_DISK)?);
+        let place = |disk: &Option<Disk>, name: &str| {
+            let place = disk.as_ref().map_or_else(|| dir.clone(), Disk::path);
+            std::fs::create_dir_all(place.join(name)).map(|()| place.join(name))
+        };
+        let server = Server::start_in(&place(&server_disk, "server")?);
+        let client = server.client_in(&place(&client_disk, "home")?);
+        server.create_repo("work");
+        let (key, _) = server.create_key(r#"{"scopes":["read","write"]}"#);
+        let rig = Self {
             dir,
-            port,
-            server: None,
-            key: String::new(),
-        })
+            client,
+            server,
+            client_disk,
+            server_disk,
+            key,
+        };
+        rig.mount()?;
+        Ok(rig)
     }
 
     pub fn repo_dir(&self) -> PathBuf {
-        self.dir.join("home/.local/share/mesa/mnt/my-org/work")
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.mesa);
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.join("home"))
-            .env("MESA_RUNTIME_DIR", self.dir.join("run"))
-            .env("MESA_API_URL", format!("http://127.0.0.1:{}", self.port))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(command: &mut Command) -> Result<String, Error> {
-        let output = command.output()?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        }
-        Err(Error::Command {
-            command: format!("{command:?}"),
-            status: output.status.to_string(),
-            output: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    }
-
-    pub fn start_server(&mut self) -> Result<(), Error> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("server.log"))?;
-        let data = self.dir.join("data");
-        let listen = format!("127.0.0.1:{}", self.port);
-        let mut command = self.command();
-        command
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(data)
-            .args(["--listen", &listen]);
-        self.server = Some(command.stdout(log.try_clone()?).stderr(log).spawn()?);
-        let start = Instant::now();
-        let key = self.dir.join("data/admin.key");
-        while !key.exists() || std::net::TcpStream::connect(&listen).is_err() {
-            if start.elapsed() > Duration::from_secs(30) {
-                return Err(Error::Deadline {
-                    what: "the server's port",
-                    seconds: 30,
-                });
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-
-    pub fn create_repo(&mut self) -> Result<(), Error> {
-        let admin = std::fs::read_to_string(self.dir.join("data/admin.key"))?;
-        let mut command = self.command();
-        command
-            .env("MESA_API_KEY", admin.trim())
-            .args(["repo", "create", "work"]);
-        Self::run(&mut command)?;
-        let mut command = self.command();
-        command.env("MESA_API_KEY", admin.trim());
-        command.args([
-            "key",
-            "create",
-            "--scope",
-            "read",
-            "--scope",
-            "write",
-            "--expires",
-            "86400",
-        ]);
-        self.key = Self::run(&mut command)?;
-        Ok(())
+        self.client.repo("work")
     }
 
     /// The guides' line.
-    pub fn mount(&self) -> Result<(), Error> {
-        let mut command = self.command();
-        command
-            .env("MESA_ORGS", format!("my-org:{}", self.key))
-            .args(["mount", "-d", "-y"]);
-        Self::run(&mut command)?;
+    fn mount(&self) -> Result<(), Error> {
+        self.client.mount(&self.key).ok();
         std::fs::read_dir(self.repo_dir())?;
         Ok(())
     }
@@ -210,84 +166,87 @@ impl Rig {
         Ok(Worker { child, log })
     }
 
-    /// Kills with SIGKILL; returns the time of it.
-    pub fn kill(&mut self, victim: Victim) -> Result<u64, Error> {
+    /// Kills with SIGKILL, or as a power cut does; returns the time of it.
+    pub fn kill(&mut self, victim: Victim, worker: &mut Worker) -> Result<u64, Error> {
         let when = now_millis();
-        if matches!(victim, Victim::Server | Victim::Both) {
-            self.kill_server()?;
+        match victim {
+            Victim::Daemon => self.client.kill_daemon(),
+            Victim::Server => self.server.kill(),
+            Victim::Both => {
+                self.server.kill();
+                self.client.kill_daemon();
+            }
+            Victim::Client => {
+                self.client.kill_daemon();
+                worker.stop();
+                self.delete_client_state()?;
+            }
+            Victim::ClientPower | Victim::ServerPower | Victim::BothPower => {
+                self.cut_power(victim, worker)?;
+            }
         }
-        if matches!(victim, Victim::Daemon | Victim::Both | Victim::Client) {
-            self.kill_daemon();
-        }
+        worker.stop();
         Ok(when)
     }
 
-    fn kill_server(&mut self) -> Result<(), Error> {
-        if let Some(mut server) = self.server.take() {
-            server.kill()?;
-            server.wait()?;
+    /// Everything stands still while the disks are copied, so both are of one moment.
+    fn cut_power(&mut self, victim: Victim, worker: &mut Worker) -> Result<(), Error> {
+        let daemon = self.client.daemon_pids();
+        if victim.cuts_server() {
+            self.server.pid().map_or(Ok(()), freeze)?;
         }
+        if victim.cuts_client() {
+            daemon.iter().try_for_each(|pid| freeze(*pid))?;
+        }
+        let cut = [
+            (victim.cuts_server(), &mut self.server_disk),
+            (victim.cuts_client(), &mut self.client_disk),
+        ];
+        let disks = || std::io::Error::other("this run has no disks of its own");
+        let mut cut: Vec<&mut Disk> = cut
+            .into_iter()
+            .filter(|(is_cut, _)| *is_cut)
+            .map(|(_, disk)| disk.as_mut().ok_or_else(disks))
+            .collect::<Result<_, _>>()?;
+        cut.iter().try_for_each(|disk| disk.keep())?;
+        if victim.cuts_server() {
+            self.server.kill();
+        }
+        if victim.cuts_client() {
+            self.client.kill_daemon();
+            worker.stop();
+            self.client.detach();
+            eventually(20, "the daemon is gone", || {
+                self.client.daemon_pids().is_empty()
+            });
+        }
+        cut.iter_mut().try_for_each(|disk| disk.restore())?;
         Ok(())
     }
 
-    fn kill_daemon(&self) {
-        for file in ["run/supervisor.pid", "run/worker.pid"] {
-            let Ok(text) = std::fs::read_to_string(self.dir.join(file)) else {
-                continue;
-            };
-            let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else {
-                continue;
-            };
-            // Already gone is as good as killed.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-
     /// What a destroyed sandbox takes with it.
-    pub fn delete_client_state(&self) -> Result<(), Error> {
-        let mnt = self.dir.join("home/.local/share/mesa/mnt");
-        let _ = Command::new("umount")
-            .arg("-l")
-            .arg(&mnt)
-            .stderr(Stdio::null())
-            .status()?;
-        std::fs::remove_dir_all(self.dir.join("home"))?;
-        std::fs::create_dir_all(self.dir.join("home"))?;
-        let _ = std::fs::remove_dir_all(self.dir.join("run"));
+    fn delete_client_state(&self) -> Result<(), Error> {
+        self.client.detach();
+        std::fs::remove_dir_all(self.client.home())?;
+        std::fs::create_dir_all(self.client.home())?;
         Ok(())
     }
 
     /// Brings back whatever is down, as a user would: `mesa serve`, `mesa mount -d -y`.
     pub fn ensure_running(&mut self) -> Result<(), Error> {
-        if self.server.is_none() {
-            self.start_server()?;
+        if !self.server.is_running() {
+            self.server.restart();
         }
         self.mount()
     }
 
-    pub fn stop(&mut self) -> Result<(), Error> {
-        let mut command = self.command();
-        command.arg("unmount");
-        Self::run(&mut command)?;
-        if let Some(mut server) = self.server.take() {
-            if let Some(pid) = Pid::from_raw(server.id() as i32) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
-            server.wait()?;
-        }
-        Ok(())
+    /// Everything the mount shows is with the server after this.
+    pub fn sync(&self) {
+        self.client.mesa(&["sync"]).ok();
     }
-}
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = self.kill_server();
-        self.kill_daemon();
-        let mnt = self.dir.join("home/.local/share/mesa/mnt");
-        let _ = Command::new("umount")
-            .arg("-l")
-            .arg(&mnt)
-            .stderr(Stdio::null())
-            .status();
+    pub fn stop(&mut self) {
+        self.client.mesa(&["unmount"]).ok();
+        self.server.terminate();
     }
 }

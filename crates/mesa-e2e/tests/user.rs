@@ -1,0 +1,120 @@
+//! A user without privileges: the mount is made by `fusermount3`, in write-back mode.
+
+use mesa_e2e::{Client, Server, eventually, namespace::anybody_may_mount, sh};
+
+const USER: u32 = 65534;
+
+const LIST: &str = "find . -mindepth 1 -printf '%P %y %m %s %l\\n' | LC_ALL=C sort | grep -v ' d '; \
+    find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum";
+
+fn mounted(server: &Server) -> Client {
+    let client = server.client().of_user(USER);
+    let (key, _) = server.create_key("{}");
+    client.mount(&key).ok();
+    let kind = client.sh(client.home(), "stat -f -c %T .local/share/mesa/mnt");
+    assert!(kind.starts_with("fuse"), "a FUSE mount");
+    client
+}
+
+#[test]
+fn a_user_works_and_another_machine_sees_the_same() {
+    if anybody_may_mount("user::a_user_works_and_another_machine_sees_the_same") {
+        return;
+    }
+    let server = Server::start();
+    server.create_repo("work");
+    let client = mounted(&server);
+    let repo = client.repo("work");
+    assert_eq!(
+        client.sh(&repo, "id -u; touch f; stat -c %u f; rm f"),
+        "65534\n65534"
+    );
+    client.sh(
+        &repo,
+        "git init -q -b main g; cd g; mkdir -p a/b; for i in $(seq 200); do echo $i > a/b/f$i; done; \
+         ln -s b a/l; chmod 750 a/b/f1; git add -A; git commit -qm one; echo x >> a/b/f2; \
+         git commit -qam two; git fsck --strict; test -z \"$(git status --porcelain)\"; git gc -q",
+    );
+    client.sh(
+        &repo,
+        "python3 - <<'P'\nimport mmap, sqlite3, os\n\
+         for mode in ('wal', 'delete'):\n \
+         c = sqlite3.connect(f't-{mode}.db', isolation_level=None)\n \
+         c.execute(f'pragma journal_mode={mode}')\n c.execute('create table t(a integer primary key, b text)')\n \
+         for i in range(100): c.execute('insert into t(b) values(?)', ('x' * 300,))\n \
+         assert c.execute('pragma integrity_check').fetchone()[0] == 'ok'\n c.close()\n\
+         f = open('mapped', 'w+b')\nf.truncate(300000)\nm = mmap.mmap(f.fileno(), 0)\n\
+         for i in range(0, 300000, 1000): m[i:i + 6] = b'%06d' % i\n\
+         m.flush()\nm[0:5] = b'first'\nm.close()\nos.fsync(f.fileno())\nf.close()\nP",
+    );
+    let seen = client.sh(&repo, LIST);
+    assert!(seen.lines().count() > 400, "{seen}");
+    client.mesa(&["sync"]).ok();
+
+    let second = mounted(&server);
+    assert_eq!(
+        second.sh(&second.repo("work"), LIST),
+        seen,
+        "a second machine"
+    );
+    let (key, _) = server.create_key("{}");
+    let root = server.client();
+    root.mount(&key).ok();
+    assert_eq!(sh(&root.repo("work"), LIST), seen, "root on a third");
+    assert_eq!(
+        sh(&root.repo("work"), "stat -c %u mapped"),
+        "0",
+        "the reader owns it"
+    );
+
+    client.mesa(&["unmount"]).ok();
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    assert_eq!(client.sh(&repo, LIST), seen, "after a remount");
+    client.sh(
+        &repo,
+        "git -C g fsck --strict; test -z \"$(git -C g status --porcelain)\"",
+    );
+    client.kill_daemon();
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    assert_eq!(client.sh(&repo, LIST), seen, "after a kill");
+
+    client.sh(&repo, "echo shared > s");
+    eventually(10, "the other user sees a closed write", || {
+        second.sh(&second.repo("work"), "cat s 2>/dev/null || true") == "shared"
+    });
+}
+
+/// Everything that holds natively for this user holds in the mount.
+#[test]
+fn posix_cases_hold_for_a_user() {
+    if anybody_may_mount("user::posix_cases_hold_for_a_user") {
+        return;
+    }
+    let server = Server::start();
+    server.create_repo("work");
+    let client = mounted(&server);
+    let cases = mesa_e2e::mesa_binary().with_file_name("mesa-conformance");
+    assert!(
+        cases.is_file(),
+        "build it first: cargo build -p mesa-conformance"
+    );
+    let own = client.home().join("cases");
+    std::fs::copy(&cases, &own).expect("a copy of the cases");
+    let failures = |dir: &str| {
+        let text = client.sh(client.home(), &format!("./cases {dir} 2>&1 || true"));
+        assert!(text.contains("conformance: "), "{text}");
+        let failed = text.lines().filter_map(|line| line.strip_prefix("FAIL "));
+        let names = failed.filter_map(|line| line.split(':').next().map(str::to_owned));
+        (names.collect::<Vec<_>>(), text.clone())
+    };
+    client.sh(client.home(), "mkdir native");
+    let (native, _) = failures("native");
+    let (mounted, text) = failures(&client.repo("work").display().to_string());
+    let only_here: Vec<_> = mounted
+        .iter()
+        .filter(|name| !native.contains(name))
+        .collect();
+    assert!(only_here.is_empty(), "{only_here:?}\n{text}");
+    // Most cases need no second identity.
+    assert!(native.len() < 40, "{native:?}");
+}
