@@ -519,8 +519,10 @@ impl Session {
             .await
     }
 
-    /// The credential may have changed: try again now.
+    /// The credential may have changed: try again now. Until the server has judged it, it counts
+    /// as good, so that who waits for the server waits for that.
     pub fn credential_changed(&self) {
+        link::key_state(self, true);
         self.wake_link.notify_one();
     }
 
