@@ -21,6 +21,9 @@ use crate::{
 /// How long an answer from memory may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Code of an error: the daemon went away before it had answered.
+pub const DAEMON_GONE: &str = "DAEMON_GONE";
+
 /// Asks the daemon of these settings.
 pub fn ask(settings: &Settings, command: &Command) -> CliResult<Value> {
     ask_at(&RuntimeDir::find(settings), command, PATIENCE)
@@ -36,7 +39,7 @@ pub fn ask_at(runtime: &RuntimeDir, command: &Command, limit: Duration) -> CliRe
             format!("the daemon did not answer within {} s", limit.as_secs()),
         )
         .hint("`mesa logs` may tell why; `mesa unmount --force` ends it"),
-        _ => CliError::io("the daemon ended the conversation", &e),
+        _ => CliError::io("the daemon ended the conversation", &e).coded(DAEMON_GONE),
     };
     stream.set_read_timeout(Some(limit)).map_err(failed)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
@@ -54,7 +57,8 @@ pub fn ask_at(runtime: &RuntimeDir, command: &Command, limit: Duration) -> CliRe
         .read_until(b'\n', &mut answer)
         .map_err(failed)?;
     if answer.is_empty() {
-        return Err(CliError::failure("the daemon ended the conversation"));
+        let gone = CliError::failure("the daemon ended the conversation");
+        return Err(gone.coded(DAEMON_GONE));
     }
     let answer: Answer = serde_json::from_slice(&answer).map_err(|_| {
         CliError::new(Exit::Conflict, "the running daemon speaks another version")

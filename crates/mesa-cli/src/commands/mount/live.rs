@@ -14,8 +14,26 @@ use crate::{
 };
 
 /// Uses a running daemon if there is one: hands it the orgs and checks that they are usable.
-/// `false`: there is none (any more), mount.
+/// `false`: there is none (any more), mount. One that goes away meanwhile (it was killed a moment
+/// ago, or is replaced by its supervisor) is looked for again.
 pub fn adopt(
+    context: &Context,
+    runtime: &RuntimeDir,
+    plan: &Plan,
+    limit: Duration,
+) -> CliResult<bool> {
+    let end = Instant::now() + limit;
+    loop {
+        match try_adopt(context, runtime, plan, limit) {
+            Err(error) if error.has_code(client::DAEMON_GONE) && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn try_adopt(
     context: &Context,
     runtime: &RuntimeDir,
     plan: &Plan,
@@ -75,10 +93,10 @@ fn settle(runtime: &RuntimeDir, limit: Duration) -> CliResult<bool> {
             return Ok(false);
         }
         if runtime.connect().is_ok() {
-            return Err(
-                CliError::new(Exit::Conflict, "the daemon was being restarted")
-                    .hint("run the command again"),
-            );
+            let restarted = CliError::new(Exit::Conflict, "the daemon was being restarted");
+            return Err(restarted
+                .hint("run the command again")
+                .coded(client::DAEMON_GONE));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
