@@ -35,7 +35,7 @@ ROOT = HERE.parents[2]
 STATIC = ROOT / "target/x86_64-unknown-linux-musl/release/mesa"
 # In the order of loading; what a kernel has built in is left out.
 MODULES = [
-    "failover", "net_failover", "virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev",
+    "failover", "net_failover", "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev",
     "virtio_pci", "virtio_net", "virtio_blk", "crc32c_generic", "libcrc32c", "mbcache", "jbd2", "ext4", "fuse",
 ]
 
@@ -211,6 +211,7 @@ def main() -> None:
     mesa = Path(os.environ.get("MESA_BIN", STATIC))
     need(mesa.is_file(), f"{mesa} is missing: build it for x86_64-unknown-linux-musl, or set MESA_BIN")
     place = Path(tempfile.mkdtemp(prefix="mesa-microvm-"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: terminated"))
     server = machine = None
     try:
         if options.kernel:

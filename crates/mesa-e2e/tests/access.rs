@@ -182,10 +182,10 @@ fn expiry_ends_a_live_mount_and_a_new_key_sends_what_was_kept() {
     server.create_repo("work");
     let (key, id) = server.create_key("{}");
     let client = server.client();
-    let token = mesa_e2e::token::short_lived(&key, &id, 12);
+    let token = mesa_e2e::token::short_lived(&key, &id, 20);
     let mut open = with_an_open_file(&client, &token);
     client.mesa(&["sync"]).ok();
-    eventually(20, "the token has expired", || {
+    eventually(40, "the token has expired", || {
         server.get("/v1/my-org/work", &token).0 == 401
     });
     nothing_goes_on(&server, &client, &mut open);
