@@ -206,6 +206,7 @@ fn root(mut r: Reader<'_, '_, '_>) -> Layer {
         uid: r.take("uid", |v, _| integer(v)),
         gid: r.take("gid", |v, _| integer(v)),
         durability: r.take("durability", |v, _| text(v)?.parse()),
+        io_uring: r.take("fuse-io-uring", |v, _| text(v)?.parse()),
         writes: r.take("writes", |v, _| text(v)?.parse()),
         ignore_file: r.take("ignore-file", path),
         state_dir: r.take("state-dir", path),
@@ -470,6 +471,7 @@ mod tests {
             uid = 1000
             gid = 0x3e8
             durability = "close"
+            fuse-io-uring = "auto"
             writes = "isolate"
             ignore-file = "/i"
             [organizations.o]

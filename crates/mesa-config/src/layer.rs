@@ -6,7 +6,7 @@ use mesa_types::{BookmarkName, ChangeId, OrgSlug, RepoName, Secret};
 
 use crate::{
     secrets::Backend,
-    settings::{Durability, Writes},
+    settings::{Durability, IoUring, Writes},
 };
 
 /// What one file, the environment or the command line says.
@@ -20,6 +20,7 @@ pub struct Layer {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub durability: Option<Durability>,
+    pub io_uring: Option<IoUring>,
     pub writes: Option<Writes>,
     pub ignore_file: Option<PathBuf>,
     pub secrets_backend: Option<Backend>,
@@ -122,6 +123,7 @@ impl Layer {
             uid: self.uid.or(lower.uid),
             gid: self.gid.or(lower.gid),
             durability: self.durability.or(lower.durability),
+            io_uring: self.io_uring.or(lower.io_uring),
             writes: self.writes.or(lower.writes),
             ignore_file: self.ignore_file.or(lower.ignore_file),
             secrets_backend: self.secrets_backend.or(lower.secrets_backend),

@@ -22,5 +22,5 @@ pub use load::{LoadError, Loaded, Request, check, load};
 pub use paths::Paths;
 pub use problem::{Place, Problem};
 pub use secrets::{Backend, SecretError, SecretName, SecretStore, Secrets};
-pub use settings::{Credential, Durability, OrgSettings, RepoSettings, Settings, Writes};
+pub use settings::{Credential, Durability, IoUring, OrgSettings, RepoSettings, Settings, Writes};
 pub use write::write_private;

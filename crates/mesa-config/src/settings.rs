@@ -63,6 +63,42 @@ impl fmt::Display for Durability {
     }
 }
 
+/// Whether requests come over io_uring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IoUring {
+    /// No. A worker that dies is replaced without programs noticing.
+    #[default]
+    Off,
+    /// If the kernel has it switched on.
+    Auto,
+    /// It is switched on if need be; mounting fails where that is impossible.
+    On,
+}
+
+impl IoUring {
+    /// The word in configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+            Self::On => "on",
+        }
+    }
+}
+
+impl FromStr for IoUring {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            _ => Err("must be off, auto or on".to_owned()),
+        }
+    }
+}
+
 /// Where the first write goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Writes {
@@ -177,6 +213,8 @@ pub struct Settings {
     pub gid: Option<u32>,
     /// Durability class.
     pub durability: Durability,
+    /// Transport of the kernel's requests.
+    pub io_uring: IoUring,
     /// Where first writes go.
     pub writes: Writes,
     /// `.mesaignore`.
@@ -229,6 +267,7 @@ impl Settings {
             uid: layer.uid,
             gid: layer.gid,
             durability: layer.durability.unwrap_or_default(),
+            io_uring: layer.io_uring.unwrap_or_default(),
             writes: layer.writes.unwrap_or_default(),
             ignore_file: layer.ignore_file.unwrap_or(ignore),
             secrets_backend: layer.secrets_backend,

@@ -21,6 +21,8 @@ pub struct Plan {
     pub gid: u32,
     /// `fsync`, `close`, `write` or `local`.
     pub durability: String,
+    /// `off`, `auto` or `on`.
+    pub io_uring: String,
     pub allow_other: bool,
     pub read_only: bool,
     /// Own changes for repos that do not say otherwise.
@@ -150,6 +152,7 @@ impl Plan {
                 .gid
                 .unwrap_or_else(|| rustix::process::getegid().as_raw()),
             durability: settings.durability.as_str().to_owned(),
+            io_uring: settings.io_uring.as_str().to_owned(),
             allow_other: false,
             read_only: false,
             isolate: settings.writes == Writes::Isolate,

@@ -465,6 +465,11 @@ fn options_of(plan: &Plan) -> MountOptions {
     options.outside = vec![plan.cache.path.clone(), plan.runtime_dir.clone()];
     options.allow_other = plan.allow_other;
     options.read_only = plan.read_only;
+    options.io_uring = match plan.io_uring.as_str() {
+        "on" => Feature::Required,
+        "auto" => Feature::Auto,
+        _ => Feature::Off,
+    };
     options.flush_on_close = matches!(plan.durability.as_str(), "close" | "write");
     if plan.durability == "write" {
         // Every write must be seen.

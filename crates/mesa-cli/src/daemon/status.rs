@@ -70,6 +70,7 @@ pub fn status(plan: &Plan, status: &MountStatus, handle: &MountHandle) -> Value 
         "mount_point": plan.mount_point,
         "server": plan.server,
         "mode": mode(handle.mode()),
+        "io_uring": handle.uses_io_uring(),
         "durability": plan.durability,
         "read_only": plan.read_only,
         "pid": std::process::id(),
