@@ -276,9 +276,12 @@ async fn what_is_read_again_and_cannot_change_comes_from_the_page_cache() {
     // Of a descriptor given out by a process that is gone only the node is known.
     let data = done(m.read(node, Handle(1 << 40), 0, 100)).await.unwrap();
     assert_eq!(data, "Three");
+    done(m.write(node, Handle(1 << 40), 1, b"H")).await.unwrap();
+    done(m.fsync(node, Handle(1 << 40), false)).await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"THree");
     m.release(node, reader.handle);
     m.sync_all().await.unwrap();
-    assert_eq!(reads("f").await, (None, "Three".into()));
+    assert_eq!(reads("f").await, (None, "THree".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

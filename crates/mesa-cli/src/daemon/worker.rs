@@ -100,11 +100,16 @@ fn serve_with(
 ) -> Result<(), Stop> {
     crate::commands::serve::raise_open_files();
     crate::commands::serve::small_pages();
+    let cpus = rustix::thread::sched_getaffinity(None).ok();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
         // What runs here (sending, hashing, waiting) makes way for the programs that use the mount;
-        // the threads that answer them are others.
-        .on_thread_start(|| {
+        // the threads that answer them are others, and one of these may have been started by one of
+        // those and have its CPU.
+        .on_thread_start(move || {
+            if let Some(cpus) = &cpus {
+                let _ = rustix::thread::sched_setaffinity(None, cpus);
+            }
             let _ = rustix::process::setpriority_process(None, BACKGROUND_NICE);
         })
         .enable_all()

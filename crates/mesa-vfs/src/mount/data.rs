@@ -53,19 +53,33 @@ impl Repo {
     }
 
     /// The local file behind a descriptor open for writing.
-    fn target(&self, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
+    fn target_of(&self, node: NodeId, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
         self.with(|state| {
-            let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
-            if !open.write {
-                return Err(FsError::BadHandle);
+            if state.files.handle(handle).is_none() {
+                // From before a takeover; the kernel checked how it was opened.
+                let id = self.live(state, node)?;
+                let work = state.files.work(id).ok_or(FsError::BadHandle)?;
+                return Ok((work.backing()?, false));
             }
-            let append = open.append;
-            state.files.check_lost(handle)?;
-            match Self::source(state, handle)? {
-                Source::File(backing) => Ok((backing, append)),
-                Source::Content(_) => Err(FsError::BadHandle),
-            }
+            Self::target_in(state, handle)
         })
+    }
+
+    fn target(&self, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
+        self.with(|state| Self::target_in(state, handle))
+    }
+
+    fn target_in(state: &mut State, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
+        let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
+        if !open.write {
+            return Err(FsError::BadHandle);
+        }
+        let append = open.append;
+        state.files.check_lost(handle)?;
+        match Self::source(state, handle)? {
+            Source::File(backing) => Ok((backing, append)),
+            Source::Content(_) => Err(FsError::BadHandle),
+        }
     }
 
     /// What a descriptor opened by a former process of the daemon reads from.
@@ -101,13 +115,13 @@ impl Repo {
         }
     }
 
-    pub fn write_data(&self, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {
+    pub fn write_data(&self, node: NodeId, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {
         let end = offset.checked_add(data.len() as u64);
         if end.is_none_or(|end| end > self.info().file_bytes_max) {
             return Step::Done(Err(FsError::TooBig));
         }
         let room = self.session.check_quota();
-        let written = room.and_then(|()| self.target(handle));
+        let written = room.and_then(|()| self.target_of(node, handle));
         let written = written.and_then(|(backing, append)| {
             write_file(&backing, offset, data, append)?;
             Ok(data.len() as u32)

@@ -245,11 +245,22 @@ impl Filesystem for Mount {
     }
 
     fn read(&self, node: NodeId, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
-        self.in_held(node, |repo| repo.read_data(node, handle, offset, size))
+        match place!(self, node) {
+            Place::Root | Place::Org(_) => Step::Done(Err(FsError::BadHandle)),
+            // After a takeover the first to come may be a descriptor from before.
+            Place::Repo(slot) => {
+                in_repo!(slot, [], repo => repo.read_data(node, handle, offset, size))
+            }
+        }
     }
 
     fn write(&self, node: NodeId, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {
-        self.in_held(node, |repo| repo.write_data(handle, offset, data))
+        match place!(self, node) {
+            Place::Root | Place::Org(_) => Step::Done(Err(FsError::BadHandle)),
+            Place::Repo(slot) => {
+                in_repo!(slot, [data], repo => repo.write_data(node, handle, offset, data))
+            }
+        }
     }
 
     fn flush(&self, node: NodeId, handle: Handle) -> Step<()> {
@@ -263,7 +274,10 @@ impl Filesystem for Mount {
     }
 
     fn fsync(&self, node: NodeId, handle: Handle, _: bool) -> Step<()> {
-        self.in_held(node, |repo| repo.fsync(handle))
+        match place!(self, node) {
+            Place::Root | Place::Org(_) => Step::Done(Err(FsError::BadHandle)),
+            Place::Repo(slot) => in_repo!(slot, [], repo => repo.fsync(node, handle)),
+        }
     }
 
     fn fallocate(

@@ -444,13 +444,19 @@ impl Repo {
         }
     }
 
-    pub fn fsync(self: &Arc<Self>, handle: Handle) -> Step<()> {
+    pub fn fsync(self: &Arc<Self>, node: NodeId, handle: Handle) -> Step<()> {
         let found = self.with(|state| {
-            let open = state
-                .files
-                .handle(handle)
-                .cloned()
-                .ok_or(FsError::BadHandle)?;
+            let open = match state.files.handle(handle) {
+                Some(open) => open.clone(),
+                // From before a takeover.
+                None => OpenHandle {
+                    id: self.live(state, node)?,
+                    node,
+                    write: false,
+                    append: false,
+                    actor: Actor::default(),
+                },
+            };
             if let Some(error) = state.fenced {
                 state.files.note_told(handle, true);
                 return Err(error);
@@ -461,7 +467,10 @@ impl Repo {
                 // Queued here so that its acknowledgement is known to the tree; what that
                 // could not take, the session takes.
                 let _ = self.append_content(state, open.id, &open.actor);
-                Self::file_of(state, handle)?.work.clone()
+                match Self::file_of(state, handle) {
+                    Ok(file) => file.work.clone(),
+                    Err(_) => state.files.work(open.id).cloned(),
+                }
             } else {
                 // Nobody can find it after a crash.
                 None
