@@ -8,6 +8,7 @@ use mesa_client::{
 };
 use mesa_config::{EditError, LoadError, SecretError};
 use mesa_fuse::{MountError, UnmountError};
+use mesa_server::{StartError, data_dir::DataDirError};
 use serde::{Deserialize, Serialize};
 
 /// The exit codes of `mesa`. Scripts rely on them.
@@ -296,16 +297,30 @@ impl From<UnmountError> for CliError {
     }
 }
 
-impl From<mesa_server::StartError> for CliError {
-    fn from(error: mesa_server::StartError) -> Self {
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
         let (exit, hint) = match &error {
-            mesa_server::StartError::DataDir(_) => (
+            StartError::DataDir(DataDirError::Incomplete(_) | DataDirError::NoRecords(_)) => (
+                Exit::Failure,
+                Some(
+                    "restore the whole directory from one backup (meta.db with its -wal file, \
+                     server.key and objects/); nothing in it was changed",
+                ),
+            ),
+            StartError::DataDir(_) => (
+                Exit::Failure,
+                Some("make it a directory this user can write, or choose another with --data-dir"),
+            ),
+            error if error.is_in_use() => (
                 Exit::Conflict,
                 Some("stop the server that uses it, or choose another --data-dir"),
             ),
-            mesa_server::StartError::Meta(_) => (Exit::Conflict, None),
-            mesa_server::StartError::Listen { .. } => {
-                (Exit::Conflict, Some("choose another address with --listen"))
+            StartError::Meta(_) => (
+                Exit::Failure,
+                Some("restore meta.db with its -wal file from a backup"),
+            ),
+            StartError::Listen { .. } => {
+                (Exit::Failure, Some("choose another address with --listen"))
             }
             _ => (Exit::Failure, None),
         };

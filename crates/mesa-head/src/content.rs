@@ -6,6 +6,6 @@ mod unsealed;
 
 pub use self::{
     layer::{layer, replaces},
-    read::{missing, read, size_fits},
+    read::{Stored, manifest_size, read, stored},
     unsealed::Unsealed,
 };

@@ -110,6 +110,14 @@ impl SqliteStore {
             .await
     }
 
+    /// Moves everything committed so far into the database file itself, so that it is there even
+    /// for somebody who copies that file alone.
+    pub async fn checkpoint(&self) -> Result<(), MetaError> {
+        self.send(|answer| Job::Checkpoint { answer })
+            .await?
+            .map_err(|error| meta_error("checkpoint", error))
+    }
+
     async fn send<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, MetaError> {
         let closed = || MetaError::new(MetaErrorKind::Unavailable, "the store is closed");
         let (answer, answered) = oneshot::channel();

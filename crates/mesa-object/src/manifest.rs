@@ -13,7 +13,9 @@
 //! | 14 | 40 each | entry: object id (32), length of the content it covers (8), not 0 |
 //!
 //! A content's chunks are grouped by 1,024 into manifests of level 0, those by 1,024 into level 1
-//! and so on until one is left; only the last manifest of a level may have fewer entries.
+//! and so on until one is left; only the last manifest of a level may have fewer entries, and only
+//! the last chunk fewer bytes than the least. So every entry but the last covers at least
+//! 64 KiB x 1,024^level: the number of chunks is bounded by a content's length.
 
 mod plan;
 
@@ -31,6 +33,8 @@ use crate::{
 const VERSION: u8 = 1;
 const LEVEL_MAX: u8 = 3;
 const ENTRY_BYTES: usize = 40;
+/// Full manifests have `1 << FANOUT_BITS` entries.
+const FANOUT_BITS: u32 = limits::MANIFEST_FANOUT.trailing_zeros();
 
 /// Bytes that are not a manifest, or do not fit their parent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +100,10 @@ impl Manifest {
         for _ in 0..count {
             let id = ObjectId(reader.array()?);
             let len = reader.u64()?;
-            if len == 0 || (level == 0 && len > u64::from(limits::CHUNK_MAX)) {
+            let longest = u64::from(limits::CHUNK_MAX) << (FANOUT_BITS * u32::from(level));
+            let last = entries.len() + 1 == count;
+            let shortest = u64::from(limits::CHUNK_MIN) << (FANOUT_BITS * u32::from(level));
+            if len == 0 || len > longest || (!last && len < shortest) {
                 return wrong("bad entry length");
             }
             sum = match sum.checked_add(len) {

@@ -232,3 +232,24 @@ proptest! {
         let _ = Manifest::decode(&bytes);
     }
 }
+
+#[test]
+fn short_entries_stand_only_at_the_end() {
+    let text = |level: u8, lengths: &[u64]| {
+        let mut bytes = vec![1, level];
+        bytes.extend((lengths.len() as u32).to_le_bytes());
+        bytes.extend(lengths.iter().sum::<u64>().to_le_bytes());
+        for length in lengths {
+            bytes.extend([9; 32]);
+            bytes.extend(length.to_le_bytes());
+        }
+        Manifest::decode(&bytes)
+    };
+    let least = u64::from(limits::CHUNK_MIN);
+    assert!(text(0, &[least, 1]).is_ok());
+    assert!(text(0, &[least - 1, least]).is_err());
+    assert!(text(1, &[least << 10, 1]).is_ok());
+    assert!(text(1, &[(least << 10) - 1, least]).is_err());
+    // So a few manifests cannot stand for a billion chunks.
+    assert!(text(2, &[1; 1024]).is_err());
+}

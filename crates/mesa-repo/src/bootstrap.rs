@@ -123,6 +123,16 @@ pub async fn first_start(
     Ok(Some(FirstStart { org, admin }))
 }
 
+/// Whether the first start was done; checks that the server key belongs to the database if it was.
+pub async fn is_complete(catalog: &Catalog) -> Result<bool, Error> {
+    let start = catalog.read::<Start>(&Start::key_of()).await?;
+    let complete = start.is_some_and(|start| start.complete);
+    if complete {
+        check_server_key(catalog).await?;
+    }
+    Ok(complete)
+}
+
 /// Marks the first start as done; to be called when the admin key is safely stored.
 pub async fn complete(catalog: &Catalog) -> Result<(), Error> {
     let read = catalog.read::<Start>(&Start::key_of()).await?;

@@ -26,6 +26,8 @@ use crate::{edge::Peer, state::App};
 /// A client must send a request's head, and end a TLS handshake, within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// And its first byte within this one: who says nothing keeps nobody else out.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(5);
 /// HTTP/2 connections are pinged at this interval and dropped when no answer comes.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const STREAMS_MAX: u32 = 256;
@@ -83,6 +85,7 @@ async fn connection(
     stop: CancellationToken,
 ) -> Result<(), BoxError> {
     stream.set_nodelay(true)?;
+    tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.readable()).await??;
     match tls {
         None => http(stream, peer, router, stop).await,
         Some(acceptor) => {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use mesa_head::{Heads, HeadsConfig};
-use mesa_meta::{SqliteOptions, SqliteStore};
+use mesa_meta::{Key, SqliteOptions, SqliteStore};
 use mesa_repo::{Catalog, PageRequest, Secret, ServerKey, auth::ServerKeyError, bootstrap};
 use mesa_store::{LocalStore, PackStore, PackStoreConfig};
 use mesa_types::{
@@ -54,8 +54,8 @@ pub enum StartError {
     /// The first start could not be completed; the next start goes on with it.
     #[error("the first org and key could not be made")]
     FirstStart(#[source] mesa_repo::Error),
-    /// The records cannot be read.
-    #[error("the records cannot be read")]
+    /// The records cannot be read or do not fit this server.
+    #[error("the records cannot be used")]
     Records(#[source] mesa_repo::Error),
     /// The HTTP client for webhooks cannot be made.
     #[error("the HTTP client for webhooks cannot be made")]
@@ -72,6 +72,13 @@ pub enum StartError {
     /// The certificate or key cannot be used.
     #[error("TLS")]
     Tls(#[from] tls::TlsError),
+}
+
+impl StartError {
+    /// Whether another server uses the data directory.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Meta(mesa_meta::sqlite::OpenError::InUse(_)))
+    }
 }
 
 /// Starts servers.
@@ -104,7 +111,21 @@ impl Server {
         let server_key = ServerKey::load_or_create(&data.server_key(), &SystemRandom)?;
         let (meta, objects) = open_stores(&data).await?;
         let catalog = Catalog::new(meta.clone(), clock, Arc::new(SystemRandom), server_key);
+        if data.is_used()?
+            && !bootstrap::is_complete(&catalog)
+                .await
+                .map_err(StartError::Records)?
+        {
+            return Err(DataDirError::NoRecords(data.metadata()).into());
+        }
         let new_admin_key = first_start(&catalog, &data, &options).await?;
+        if !data.is_used()? {
+            // The records go into the database file itself before anything relies on them.
+            meta.checkpoint()
+                .await
+                .map_err(|e| StartError::Records(e.into()))?;
+            data.set_used()?;
+        }
         let stop = CancellationToken::new();
         let packs = PackStore::new(objects, meta.clone(), PackStoreConfig::default());
         let samples = storage::samples(meta, packs.clone());
@@ -161,13 +182,15 @@ impl Server {
 async fn housekeeping(app: App, audit_kept: Duration, stop: CancellationToken) {
     const ROWS_MAX: usize = 10_000;
     let mut hours = tokio::time::interval(Duration::from_hours(1));
+    let mut from = Key(bytes::Bytes::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = hours.tick() => {}
         }
-        if let Err(error) = idempotency::purge(&app, ROWS_MAX).await {
-            tracing::warn!("old answers were not deleted: {}", error.message());
+        match idempotency::purge(&app, from.clone(), ROWS_MAX).await {
+            Ok(next) => from = next,
+            Err(error) => tracing::warn!("old answers were not deleted: {}", error.message()),
         }
         if let Err(error) = hooks::purge(&app).await {
             tracing::warn!("old deliveries were not deleted: {error}");

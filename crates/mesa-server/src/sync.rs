@@ -7,7 +7,7 @@ mod status;
 use std::{pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use mesa_head::Heads;
+use mesa_head::{HeadError, HeadErrorKind, Heads};
 use mesa_proto::{
     status::MESSAGE_BYTES_MAX,
     v1::{
@@ -19,7 +19,7 @@ use mesa_repo::Authenticator;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::{attach::Counting, auth::Auth, status::to_status};
-use crate::metrics::Metrics;
+use crate::{edge::rate::RateLimiter, metrics::Metrics};
 
 /// The service to mount on the listener.
 pub fn service(
@@ -29,6 +29,7 @@ pub fn service(
 ) -> SyncServer<MountService> {
     SyncServer::new(MountService {
         auth: Auth::new(heads.catalog().clone(), authenticator),
+        sessions: Arc::new(RateLimiter::new(SESSIONS_BURST, SESSIONS_PER_SECOND)),
         heads,
         metrics,
     })
@@ -36,9 +37,14 @@ pub fn service(
     .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
+/// Sessions one key may open in a burst, and per second in the long run.
+const SESSIONS_BURST: u32 = 500;
+const SESSIONS_PER_SECOND: u32 = 20;
+
 /// The mount protocol's calls.
 #[derive(Clone)]
 pub struct MountService {
+    sessions: Arc<RateLimiter>,
     heads: Heads,
     auth: Auth,
     metrics: Arc<Metrics>,
@@ -74,6 +80,17 @@ impl Sync for MountService {
         request: Request<v1::OpenHeadRequest>,
     ) -> Result<Response<v1::OpenHeadResponse>, Status> {
         let caller = self.auth.caller(&request).await?;
+        if self
+            .sessions
+            .take(caller.key.as_str(), self.auth.now())
+            .is_err()
+        {
+            return Err(to_status(HeadError::new(
+                HeadErrorKind::Limited,
+                "TOO_MANY_SESSIONS",
+                "the key opens sessions faster than the server allows",
+            )));
+        }
         let answer = self.heads.open_head(&caller, request.into_inner()).await;
         answer.map(Response::new).map_err(to_status)
     }

@@ -77,6 +77,14 @@ impl ContentRef {
             Self::Chunk { size, .. } | Self::Manifest { size, .. } => *size,
         }
     }
+
+    /// The object that holds the content, or lists what does; none for an empty one.
+    pub fn id(&self) -> Option<ObjectId> {
+        match self {
+            Self::Empty => None,
+            Self::Chunk { id, .. } | Self::Manifest { id, .. } => Some(*id),
+        }
+    }
 }
 
 impl fmt::Debug for ContentRef {

@@ -23,5 +23,7 @@ pub const INLINE_MAX: usize = 64 * 1024;
 pub const XATTR_NAME_MAX: usize = 255;
 /// Longest value of an extended attribute in bytes.
 pub const XATTR_VALUE_MAX: usize = 64 * 1024;
-/// All extended attributes of one node together, names and values, in bytes.
+/// All extended attributes of one node together: names, values, and [`XATTR_OVERHEAD`] each.
 pub const XATTR_TOTAL_MAX: usize = 256 * 1024;
+/// What an extended attribute counts beside its bytes, so that their number is bounded too.
+pub const XATTR_OVERHEAD: usize = 16;

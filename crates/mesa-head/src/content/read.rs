@@ -1,9 +1,12 @@
 //! Reading stored contents.
 
-use std::{collections::HashSet, ops::Range};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use mesa_object::manifest::RangePlan;
+use mesa_object::{
+    Domain,
+    manifest::{Manifest, RangePlan},
+};
 use mesa_store::OrgPacks;
 use mesa_types::{ChunkId, ContentRef, ObjectId};
 
@@ -46,33 +49,52 @@ pub async fn read(
     Ok(out.freeze())
 }
 
-/// Whether a stored manifest really has the size a reference claims.
-pub async fn size_fits(packs: &OrgPacks, content: &ContentRef) -> Result<bool> {
-    let ContentRef::Manifest { id, .. } = content else {
-        return Ok(true);
-    };
-    let bytes = packs.get(*id).await?;
-    let mut plan = RangePlan::new(content, 0..content.size());
-    Ok(plan.supply(*id, &bytes).is_ok())
+/// What the packs hold of a content an operation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is there, as long as the reference says.
+    Fits,
+    /// It is not there.
+    Missing,
+    /// It is there, but is something else or of another length.
+    Differs,
 }
 
-/// Which of `ids` are not in packs, of those that `here` does not let through.
-pub async fn missing(
-    packs: &OrgPacks,
-    here: impl Fn(&ObjectId) -> bool,
-    ids: impl IntoIterator<Item = ObjectId>,
-) -> Result<Vec<ObjectId>> {
-    let unique: HashSet<ObjectId> = ids.into_iter().filter(|id| !here(id)).collect();
-    let ids: Vec<_> = unique.into_iter().collect();
-    if ids.is_empty() {
-        return Ok(ids);
+/// Whether contents are in packs, in the order asked.
+pub async fn stored(packs: &OrgPacks, contents: &[ContentRef]) -> Result<Vec<Stored>> {
+    let ids: Vec<ObjectId> = contents.iter().filter_map(ContentRef::id).collect();
+    let mut described = packs.describe(&ids).await?.into_iter();
+    let mut answer = Vec::with_capacity(contents.len());
+    for content in contents {
+        let found = match content {
+            ContentRef::Empty => {
+                answer.push(Stored::Fits);
+                continue;
+            }
+            _ => described.next().flatten(),
+        };
+        answer.push(match (content, found) {
+            (_, None) => Stored::Missing,
+            (ContentRef::Chunk { size, .. }, Some((Domain::Chunk, len)))
+                if u64::from(len) == *size =>
+            {
+                Stored::Fits
+            }
+            (ContentRef::Manifest { id, size }, Some((Domain::Manifest, _)))
+                if manifest_size(packs, *id).await?.1 == *size =>
+            {
+                Stored::Fits
+            }
+            _ => Stored::Differs,
+        });
     }
-    let has = packs.has(&ids).await?;
-    Ok(ids
-        .into_iter()
-        .zip(has)
-        .filter_map(|(id, has)| (!has).then_some(id))
-        .collect())
+    Ok(answer)
+}
+
+/// Level and length of a stored manifest.
+pub async fn manifest_size(packs: &OrgPacks, id: ObjectId) -> Result<(u8, u64)> {
+    let manifest = Manifest::decode(&packs.get(id).await?)?;
+    Ok((manifest.level, manifest.size()))
 }
 
 async fn plan(packs: &OrgPacks, content: &ContentRef, range: Range<u64>) -> Result<RangePlan> {

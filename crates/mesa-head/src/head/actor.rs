@@ -288,6 +288,18 @@ impl Turn<'_> {
                     0 => self.head.config.ids_default,
                     count => count.min(self.head.config.ids_max),
                 };
+                let spare = self.state.sessions.get(id).map_or(0, Session::unused_ids);
+                if spare >= u64::from(self.head.config.ids_max) * 2 {
+                    self.end_stream(
+                        id,
+                        HeadError::new(
+                            HeadErrorKind::Limited,
+                            "TOO_MANY_IDS",
+                            "the session has more unused file ids than it may hold",
+                        ),
+                    );
+                    return Ok(());
+                }
                 let span = self.new_ids(count).await?;
                 if let Some(session) = self.state.sessions.get_mut(id) {
                     session.add_range(span);

@@ -1,9 +1,6 @@
 //! Taking a session's operations.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use mesa_proto::{
@@ -17,7 +14,7 @@ use prost::Message;
 
 use super::{command::Access, content::Outcome, turn::Turn};
 use crate::{
-    content,
+    content::{self, Stored},
     error::{HeadError, HeadErrorKind, Result},
     load,
     op::{Op, OpKind},
@@ -144,7 +141,7 @@ impl Turn<'_> {
         if append.digest[..] != append_digest(&append.ops) {
             return Err(HeadError::invalid("the digest does not fit the operations"));
         }
-        if append.actors.len() > limits.append_ops_max as usize
+        if append.actors.len() > append.ops.len()
             || append.actors.iter().any(|a| a.exe.len() > limits::PATH_MAX)
         {
             return Err(HeadError::invalid("too many or too long actors"));
@@ -218,12 +215,17 @@ impl Turn<'_> {
     }
 
     fn park(&mut self, id: &SessionId, append: v1::Append, access: &Access) {
-        let limit = self.head.config.limits.unacked_ops_max as usize;
+        let limits = &self.head.config.limits;
         let Some(session) = self.state.sessions.get_mut(id) else {
             return;
         };
-        let waiting: usize = session.parked.iter().map(|(a, _)| a.ops.len()).sum();
-        if waiting + append.ops.len() > limit {
+        let mut ops = append.ops.len();
+        let mut bytes = append.encoded_len() as u64;
+        for (waiting, _) in &session.parked {
+            ops += waiting.ops.len();
+            bytes += waiting.encoded_len() as u64;
+        }
+        if ops > limits.unacked_ops_max as usize || bytes > limits.unacked_bytes_max {
             self.end_stream(
                 id,
                 HeadError::new(
@@ -248,7 +250,10 @@ impl Turn<'_> {
                 return Ok(());
             }
             Content::Wrong => {
-                self.end_stream(id, HeadError::invalid("a manifest of another size"));
+                self.end_stream(
+                    id,
+                    HeadError::invalid("stored content has another size than the operation says"),
+                );
                 return Ok(());
             }
         }
@@ -374,49 +379,45 @@ impl Turn<'_> {
         );
     }
 
-    /// Looks for the content that does not travel along.
+    /// Looks for the content that does not travel along: it has to be in packs, as long as the
+    /// operation says. What other operations bring does not count: one of them may be refused, and
+    /// a seal leaves superseded contents out.
     async fn missing_content(&self, fresh: &Fresh, ops: &[Op]) -> Result<Content> {
-        // Content that travels in one operation of the append may be named by a later one. Content
-        // that earlier appends brought may not: a seal that runs now may leave it out as
-        // superseded, and the log row that has its bytes is not read again after that.
-        let brought: HashSet<_> = ops
+        let wanted: Vec<(usize, ContentRef)> = ops
             .iter()
-            .filter_map(Op::content)
-            .filter(|(_, inline)| !inline.is_empty())
-            .filter_map(|(content, _)| chunk_of(&content))
+            .enumerate()
+            .filter_map(|(index, op)| Some((index, op.content()?)))
+            .filter(|(_, (_, inline))| inline.is_empty())
+            .map(|(index, (content, _))| (index, content))
             .collect();
-        let wanted = |op: &Op| match op.content()? {
-            (ContentRef::Chunk { id, .. }, inline) if inline.is_empty() => Some(id),
-            (ContentRef::Manifest { id, .. }, _) => Some(id),
-            _ => None,
-        };
-        let missing = content::missing(
-            &self.head.packs,
-            |id| brought.contains(id),
-            ops.iter().filter_map(wanted),
-        )
-        .await?;
-        if let Some(index) = ops
+        let contents: Vec<_> = wanted.iter().map(|(_, content)| *content).collect();
+        let mut first = None;
+        let mut missing = Vec::new();
+        for ((index, content), stored) in wanted
             .iter()
-            .position(|op| wanted(op).is_some_and(|id| missing.contains(&id)))
+            .zip(content::stored(&self.head.packs, &contents).await?)
         {
-            return Ok(Content::Missing(v1::Reject {
+            match stored {
+                Stored::Fits => {}
+                Stored::Missing => {
+                    first.get_or_insert(*index);
+                    missing.extend(content.id().map(|id| Bytes::copy_from_slice(&id.0)));
+                }
+                Stored::Differs => return Ok(Content::Wrong),
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        Ok(match first {
+            None => Content::Here,
+            Some(index) => Content::Missing(v1::Reject {
                 client_seq: fresh.first + index as u64,
                 code: "MISSING_CHUNKS".to_owned(),
                 message: "content has to be uploaded first".to_owned(),
-                missing: missing
-                    .iter()
-                    .map(|id| Bytes::copy_from_slice(&id.0))
-                    .collect(),
+                missing,
                 head_seq: self.state.row.seq,
-            }));
-        }
-        for (content, _) in ops.iter().filter_map(Op::content) {
-            if !content::size_fits(&self.head.packs, &content).await? {
-                return Ok(Content::Wrong);
-            }
-        }
-        Ok(Content::Here)
+            }),
+        })
     }
 }
 

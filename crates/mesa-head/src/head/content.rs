@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mesa_object::{Object, content::of_slice};
-use mesa_types::{ChunkId, ContentRef, limits};
+use mesa_types::{ChunkId, ContentRef, NodeKind, limits};
 
 use super::turn::Turn;
 use crate::{
@@ -49,7 +49,10 @@ impl Turn<'_> {
             }
             OpKind::Create(create) => Ok(Outcome::plain(create.content, create.inline.clone())),
             OpKind::SetContent(set) => {
-                let current = self.state.tree.node(set.id).map(|node| node.attr.content);
+                // What is no regular file is refused when the operation is applied.
+                let node = self.state.tree.node(set.id);
+                let file = node.filter(|node| node.attr.kind == NodeKind::File);
+                let current = file.map(|node| node.attr.content);
                 match current {
                     Some(current) if current != set.base => self.layered(set, current).await,
                     _ => Ok(Outcome::plain(set.content, set.inline.clone())),

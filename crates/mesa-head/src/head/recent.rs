@@ -31,6 +31,11 @@ impl Recent {
         self.entries.push_back((entry, bytes));
     }
 
+    /// What the entries take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Drops the oldest entries over the bounds, of those up to `sealed`.
     pub fn trim(&mut self, sealed: u64, entries_max: usize, bytes_max: usize) {
         while self.entries.len() > entries_max || self.bytes > bytes_max {

@@ -51,7 +51,8 @@ impl State {
         }
         let config = &head.config;
         let full = self.row.seq - self.row.sealed_seq >= config.seal_ops
-            || self.unsealed.bytes() >= config.seal_bytes;
+            || self.unsealed.bytes() >= config.seal_bytes
+            || self.recent.bytes() >= config.seal_bytes as usize + config.recent_bytes;
         let due = if full {
             Nanos(0)
         } else {

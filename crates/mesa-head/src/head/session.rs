@@ -88,6 +88,12 @@ impl Session {
         }
     }
 
+    /// File ids given to the session and not taken yet.
+    pub fn unused_ids(&self) -> u64 {
+        let count = |spans: &[IdSpan]| spans.iter().map(|span| span.count).sum::<u64>();
+        count(&self.row.ranges).saturating_sub(count(&self.row.used))
+    }
+
     /// Takes a file id for a new node; `false` if it is not the session's or was used.
     pub fn take_id(&mut self, id: FileId) -> bool {
         let inside = |span: &IdSpan| id.0 >= span.first && id.0 - span.first < span.count;

@@ -73,7 +73,7 @@ impl Heads {
         let joined = loop {
             tries += 1;
             let found = self
-                .find_head(&repo, target.clone(), request.isolate)
+                .find_head(&repo, target.clone(), request.isolate && !read_only)
                 .await?;
             found.head.as_str().clone_into(&mut row.head);
             row.bookmark = found
@@ -141,7 +141,10 @@ impl Heads {
                 acked_client_seq,
                 ..self.response(caller, repo, &session, &row, *at).await?
             }),
+            // Without operations of its own there is nothing to recover.
+            Resumed::Lost { row, .. } if row.read_only => Err(HeadError::no_session()),
             Resumed::Lost { reason, row } => {
+                caller.require_in(&repo.id, Scope::Write)?;
                 let lost = Lost {
                     head,
                     session,

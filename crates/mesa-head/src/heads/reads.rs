@@ -32,6 +32,8 @@ const BATCHES: usize = 4;
 const CHUNKS: usize = 16;
 /// Largest content sent along with metadata.
 const INLINE_MAX: u32 = 64 * 1024;
+/// Contents sent along with the listings that are read together, in bytes.
+const FILL_BYTES_MAX: u64 = 32 << 20;
 
 impl Heads {
     /// Listings of directories, to a depth. The stream ends early with an error if the head fails.
@@ -358,7 +360,20 @@ impl Walk {
                 .flat_map(|l| &l.entries)
                 .filter_map(|e| e.node.as_ref())
         };
-        let ids: HashSet<_> = nodes().filter_map(small).collect();
+        // What does not fit is asked for when it is needed.
+        let mut left = FILL_BYTES_MAX;
+        let mut ids = HashSet::new();
+        for node in nodes() {
+            let Some(id) = small(node) else { continue };
+            if !ids.contains(&id) {
+                let size = node.content.as_ref().map_or(0, |content| content.size);
+                if size > left {
+                    break;
+                }
+                left -= size;
+                ids.insert(id);
+            }
+        }
         let ids: Vec<_> = ids.into_iter().collect();
         let mut found = HashMap::new();
         for part in ids.chunks(256) {

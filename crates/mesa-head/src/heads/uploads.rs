@@ -10,10 +10,12 @@ use mesa_store::OrgPacks;
 use mesa_types::{ObjectId, limits};
 
 use super::Heads;
+use crate::content;
 use crate::error::{HeadError, HeadErrorKind, Result};
 
 /// Objects gathered before they are written.
 const GATHER_MAX: usize = 32 << 20;
+const GATHER_COUNT_MAX: usize = 8192;
 
 /// One upload call, fed message by message.
 pub struct Upload {
@@ -111,7 +113,7 @@ impl Upload {
         }
         self.gathered += object.bytes.len();
         self.objects.push(object);
-        if self.gathered >= GATHER_MAX {
+        if self.gathered >= GATHER_MAX || self.objects.len() >= GATHER_COUNT_MAX {
             self.write().await?;
         }
         Ok(())
@@ -160,7 +162,7 @@ impl Upload {
             }
         }
         let ids: Vec<_> = wanted.iter().map(|(id, ..)| *id).collect();
-        for (found, (_, level, len)) in self.packs.describe(&ids).await?.iter().zip(wanted) {
+        for (found, (id, level, len)) in self.packs.describe(&ids).await?.iter().zip(wanted) {
             let fits = match found {
                 None => {
                     return Err(HeadError::new(
@@ -170,8 +172,9 @@ impl Upload {
                     ));
                 }
                 Some((Domain::Chunk, bytes)) => level == 0 && u64::from(*bytes) == len,
-                // Its own size is compared when a reader gets to it.
-                Some((Domain::Manifest, _)) => level > 0,
+                Some((Domain::Manifest, _)) => {
+                    level > 0 && content::manifest_size(&self.packs, id).await? == (level - 1, len)
+                }
                 Some(_) => false,
             };
             if !fits {

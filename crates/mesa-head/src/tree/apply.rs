@@ -276,8 +276,9 @@ impl Tree {
             (XattrMust::BePresent, None) => return Err(Refusal::NoXattr),
             _ => {}
         }
-        let without = node.xattr_bytes() - old.map_or(0, |old| name.len() + old.len());
-        if without + name.len() + value.len() > limits::XATTR_TOTAL_MAX {
+        let weight = |value: &Bytes| name.len() + value.len() + limits::XATTR_OVERHEAD;
+        let without = node.xattr_bytes() - old.map_or(0, weight);
+        if without + weight(value) > limits::XATTR_TOTAL_MAX {
             return Err(Refusal::XattrsTooBig);
         }
         node.xattrs.insert(name.to_vec(), value.clone());

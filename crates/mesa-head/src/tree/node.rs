@@ -78,6 +78,9 @@ impl Node {
 
     /// Bytes of all extended attributes.
     pub fn xattr_bytes(&self) -> usize {
-        self.xattrs.iter().map(|(n, v)| n.len() + v.len()).sum()
+        self.xattrs
+            .iter()
+            .map(|(n, v)| n.len() + v.len() + mesa_types::limits::XATTR_OVERHEAD)
+            .sum()
     }
 }

@@ -32,6 +32,9 @@ pub(super) enum Job {
     Ping {
         answer: oneshot::Sender<Result<(), MetaError>>,
     },
+    Checkpoint {
+        answer: oneshot::Sender<rusqlite::Result<()>>,
+    },
     Close {
         answer: oneshot::Sender<rusqlite::Result<()>>,
     },
@@ -98,6 +101,9 @@ impl Writer {
                 }
                 Job::Ping { answer } => {
                     let _ = answer.send(self.usable());
+                }
+                Job::Checkpoint { answer } => {
+                    let _ = answer.send(self.checkpoint());
                 }
                 #[cfg(test)]
                 Job::LimitPages { pages, answer } => {

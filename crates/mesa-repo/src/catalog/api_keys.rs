@@ -114,6 +114,9 @@ impl ApiKey {
 
 /// Whether `caller` may manage the key: it reaches nothing that the caller does not see.
 fn within(caller: &Principal, key: &ApiKey) -> bool {
+    if key.operator && !caller.operator {
+        return false;
+    }
     match (&caller.repos, &key.repos) {
         (None, _) => true,
         (Some(_), None) => false,

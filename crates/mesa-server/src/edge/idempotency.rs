@@ -202,29 +202,33 @@ fn meta_error(error: mesa_meta::MetaError) -> ApiError {
     mesa_repo::Error::from(error).into()
 }
 
-/// Deletes rows that are no longer used; answers how many. Looks at `max` rows at most.
-pub async fn purge(app: &App, max: usize) -> Result<usize, ApiError> {
+/// Deletes rows that are no longer used. Looks at `max` rows from `from` on; answers where to go on
+/// next time, the beginning after the last row.
+pub async fn purge(app: &App, from: Key, max: usize) -> Result<Key, ApiError> {
     let meta = app.catalog().meta();
-    let all = mesa_meta::Range {
-        start: Key(bytes::Bytes::new()),
+    let rest = mesa_meta::Range {
+        start: from,
         end: None,
     };
     let now = app.catalog().now();
-    let mut deleted = 0;
-    for entry in meta
-        .scan(Table::Idempotency, &all, max, false)
+    let rows = meta
+        .scan(Table::Idempotency, &rest, max, false)
         .await
-        .map_err(meta_error)?
-    {
+        .map_err(meta_error)?;
+    let next = match rows.last() {
+        Some(last) if rows.len() == max => last.key.clone(),
+        _ => Key(bytes::Bytes::new()),
+    };
+    for entry in rows {
         let old = Row::decode(&entry.row.value).map_or(true, |row| now.0 - row.at >= KEPT.0);
         if old {
             let mut batch = Batch::new();
             batch
                 .is(Table::Idempotency, entry.key.clone(), entry.row.version)
                 .delete(Table::Idempotency, entry.key);
-            let done = meta.commit(batch).await.map_err(meta_error)?;
-            deleted += usize::from(matches!(done, Committed::Yes(_)));
+            // A row that was just used again stays.
+            meta.commit(batch).await.map_err(meta_error)?;
         }
     }
-    Ok(deleted)
+    Ok(next)
 }

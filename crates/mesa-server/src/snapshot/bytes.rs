@@ -13,27 +13,58 @@ use super::SnapshotError;
 /// Chunks read ahead of a slow reader.
 const AHEAD: usize = 4;
 
-/// A range of a content, chunk by chunk. Manifests are read before this returns, so that a missing
-/// one is an error and not a broken stream.
+/// Bytes whose chunks are looked up at a time, so that a huge content needs little memory.
+const WINDOW: u64 = 64 << 20;
+
+/// A range of a content, chunk by chunk. The first manifests are read before this returns, so that
+/// a missing one is an error and not a broken stream.
 pub async fn stream(
     packs: OrgPacks,
     content: &ContentRef,
     range: Range<u64>,
 ) -> Result<impl Stream<Item = Result<Bytes, SnapshotError>> + Send + use<>, SnapshotError> {
+    let content = *content;
+    let end = range.end.min(content.size());
+    let first = slices(&packs, &content, window(range.start, end)).await?;
+    let from = range.start.saturating_add(WINDOW);
+    let lookup = packs.clone();
+    let later = stream::try_unfold(from, move |at| {
+        let packs = lookup.clone();
+        async move {
+            if at >= end {
+                return Ok::<_, SnapshotError>(None);
+            }
+            let next = slices(&packs, &content, window(at, end)).await?;
+            Ok(Some((next, at + WINDOW)))
+        }
+    });
+    Ok(stream::iter([Ok::<_, SnapshotError>(first)])
+        .chain(later)
+        .map_ok(|slices| stream::iter(slices.into_iter().map(Ok::<_, SnapshotError>)))
+        .try_flatten()
+        .map_ok(move |slice| one(packs.clone(), slice))
+        .try_buffered(AHEAD))
+}
+
+fn window(start: u64, end: u64) -> Range<u64> {
+    start..end.min(start.saturating_add(WINDOW))
+}
+
+async fn slices(
+    packs: &OrgPacks,
+    content: &ContentRef,
+    range: Range<u64>,
+) -> Result<Vec<ChunkSlice>, SnapshotError> {
     let mut plan = RangePlan::new(content, range);
     loop {
         let missing = plan.missing();
         if missing.is_empty() {
-            break;
+            return Ok(plan.into_slices());
         }
         for (id, bytes) in missing.iter().zip(packs.get_many(&missing).await?) {
             plan.supply(*id, &bytes.ok_or(SnapshotError::Missing(*id))?)?;
         }
     }
-    let slices = stream::iter(plan.into_slices());
-    Ok(slices
-        .map(move |slice| one(packs.clone(), slice))
-        .buffered(AHEAD))
 }
 
 async fn one(packs: OrgPacks, slice: ChunkSlice) -> Result<Bytes, SnapshotError> {

@@ -61,11 +61,12 @@ pub(super) async fn get_many(
         }
         for (id, wait) in waits {
             match wait.answer().await {
-                Some(object) => {
+                Some(object @ Some(_)) => {
                     found.insert(id, object);
                 }
-                // The other reader failed or was given up: read it here.
-                None => open.push(id),
+                // The other reader failed, was given up, or looked before the object was stored:
+                // read it here.
+                None | Some(None) => open.push(id),
             }
         }
     }

@@ -455,6 +455,7 @@ impl Repo {
                     write: false,
                     append: false,
                     actor: Actor::default(),
+                    told: false,
                 },
             };
             if let Some(error) = state.fenced {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mesa_proto::v1::{self, op::Kind};
 use mesa_types::{
     NodeKind,
-    limits::{XATTR_NAME_MAX, XATTR_TOTAL_MAX, XATTR_VALUE_MAX},
+    limits::{XATTR_NAME_MAX, XATTR_OVERHEAD, XATTR_TOTAL_MAX, XATTR_VALUE_MAX},
 };
 
 use super::repo::{Change, Plan, Repo};
@@ -78,8 +78,10 @@ impl Repo {
                 return Err(FsError::NoXattr.into());
             }
             let others = xattrs.into_iter().flatten().filter(|(n, _)| **n != name);
-            let total: usize = others.map(|(n, v)| n.len() + v.len()).sum();
-            if total + name.len() + value.len() > XATTR_TOTAL_MAX {
+            let total: usize = others
+                .map(|(n, v)| n.len() + v.len() + XATTR_OVERHEAD)
+                .sum();
+            if total + name.len() + value.len() + XATTR_OVERHEAD > XATTR_TOTAL_MAX {
                 return Err(FsError::NoSpace.into());
             }
             let set = v1::SetXattr {
