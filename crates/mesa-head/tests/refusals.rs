@@ -47,7 +47,7 @@ impl Server {
             .unwrap()
             .unwrap();
         let page = PageRequest::default();
-        let all = catalog.list_bookmarks(&self.caller.org, &repo.id, &page);
+        let all = catalog.list_bookmarks(&self.caller.org, &repo.id, None, &page);
         all.await.unwrap().items.len()
     }
 }
