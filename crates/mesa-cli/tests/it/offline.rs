@@ -169,7 +169,7 @@ fn serve_refuses_what_it_cannot_use() {
         "--listen",
         "127.0.0.1:0",
     ]);
-    let done = done.code(6);
+    let done = done.code(1);
     assert!(
         done.err
             .contains("error: the data directory cannot be used"),

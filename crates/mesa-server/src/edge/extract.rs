@@ -5,6 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
 };
 use bytes::Bytes;
+use futures::StreamExt;
 use http::{header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mesa_api::{ErrorCode, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
@@ -79,6 +80,9 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
     }
 }
 
+/// A refused body is read up to this many bytes.
+const DRAIN_BYTES_MAX: u64 = 64 << 20;
+
 /// A whole body within the limits of size and time.
 pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
     let max = limits.json_body_bytes_max;
@@ -86,8 +90,14 @@ pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
         let message = format!("the body is larger than {max} bytes");
         ApiError::new(ErrorCode::PayloadTooLarge, message).detail("max_bytes", max)
     };
-    // Whoever announces too much is told before it is sent.
-    if body.size_hint().lower() > max as u64 {
+    // Whoever announces far too much is told before it is sent. Less is read first: a connection
+    // that is closed with unread bytes is reset, and many clients lose the answer with it.
+    let announced = body.size_hint().lower();
+    if announced > max as u64 {
+        if announced <= DRAIN_BYTES_MAX {
+            let drained = body.into_data_stream().for_each(|_| std::future::ready(()));
+            let _in_time = tokio::time::timeout(limits.body_timeout, drained).await;
+        }
         return Err(too_large());
     }
     let reading = Limited::new(body, max).collect();

@@ -89,9 +89,16 @@ async fn another_server_key_is_refused() {
     let server = TestServer::start().await;
     let dir = server.dir.path().to_owned();
     server.running.shutdown().await;
-    std::fs::remove_file(dir.join("data/server.key")).unwrap();
-    let error = Server::start(options(&dir)).await.unwrap_err();
-    let source = std::error::Error::source(&error).unwrap().to_string();
+    let path = dir.join("data/server.key");
+    std::fs::remove_file(&path).unwrap();
+    let cause = async || {
+        let error = Server::start(options(&dir)).await.unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    assert!(cause().await.contains("server.key is missing"));
+    assert!(!path.exists(), "none is made in its place");
+    ServerKey::load_or_create(&path, &SystemRandom).unwrap();
+    let source = cause().await;
     assert!(source.contains("server key"), "{source}");
 }
 
