@@ -12,19 +12,10 @@ use mesa_head::{Collected, HeadsConfig};
 use mesa_meta::{MetaStore, Range, Table};
 use mesa_proto::v1::{self, client_message, server_message::Kind};
 use mesa_repo::{Principal, Scope};
-use mesa_testkit::{Backend, InProcess, RawSession, raw_session::request};
-use mesa_types::{Nanos, time::Clock};
+use mesa_testkit::{Backend, InProcess, RawSession, TestClock, raw_session::request};
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
-
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> Nanos {
-        Nanos(self.0.load(Ordering::SeqCst))
-    }
-}
 
 struct Server {
     meta: Arc<mesa_meta::MemoryStore>,

@@ -10,22 +10,13 @@ use std::sync::{
 use mesa_head::HeadsConfig;
 use mesa_proto::v1::{self, client_message, server_message::Kind};
 use mesa_repo::{Principal, Scope};
-use mesa_testkit::{Backend, InProcess, RawSession};
+use mesa_testkit::{Backend, InProcess, RawSession, TestClock};
 use mesa_types::{
     Nanos,
     time::{Clock, SystemClock},
 };
 
 const MILLI: i64 = 1_000_000;
-
-/// A clock that stands still until it is moved.
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> Nanos {
-        Nanos(self.0.load(Ordering::SeqCst))
-    }
-}
 
 async fn server(config: HeadsConfig) -> (Backend, Principal, InProcess) {
     server_at(config, Arc::new(SystemClock)).await

@@ -4,42 +4,9 @@
 
 use mesa_client::SyncErrorKind;
 use mesa_proto::v1::{self, client_message, op, server_message::Kind};
-use mesa_repo::{Principal, Scope};
-use mesa_testkit::{Backend, InProcess, RawSession, raw_session::request};
+use mesa_repo::Scope;
+use mesa_testkit::{Demo, InProcess, RawSession, raw_session::request};
 use mesa_types::NodeKind;
-
-struct Server {
-    backend: Backend,
-    caller: Principal,
-    api: InProcess,
-}
-
-async fn server() -> Server {
-    let backend = Backend::memory();
-    let caller = backend
-        .org("acme", &[Scope::Read, Scope::Write])
-        .await
-        .unwrap();
-    backend.repo(&caller, "demo").await.unwrap();
-    let api = InProcess::new(backend.heads.clone(), caller.clone());
-    Server {
-        backend,
-        caller,
-        api,
-    }
-}
-
-impl Server {
-    async fn session(&self) -> RawSession {
-        RawSession::open(&self.api, "acme", "demo").await
-    }
-
-    /// Restarts the server: what was only in memory is gone.
-    fn restart(&mut self) {
-        self.backend = self.backend.restarted();
-        self.api.connect(self.backend.heads.clone());
-    }
-}
 
 fn names(tree: &std::collections::BTreeMap<String, v1::Node>) -> Vec<&str> {
     tree.keys().map(String::as_str).collect()
@@ -47,7 +14,7 @@ fn names(tree: &std::collections::BTreeMap<String, v1::Node>) -> Vec<&str> {
 
 #[tokio::test]
 async fn acknowledged_operations_survive_a_restart() {
-    let mut server = server().await;
+    let mut server = Demo::start().await;
     let mut session = server.session().await;
     assert!(session.lease().await.exclusive);
     let root = session.root();
@@ -77,7 +44,7 @@ async fn acknowledged_operations_survive_a_restart() {
 
 #[tokio::test]
 async fn a_seal_makes_a_commit_and_a_restart_reads_it() {
-    let mut server = server().await;
+    let mut server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -138,7 +105,7 @@ async fn a_seal_makes_a_commit_and_a_restart_reads_it() {
 
 #[tokio::test]
 async fn a_resent_append_has_no_second_effect_and_another_one_is_fenced() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -157,7 +124,7 @@ async fn a_resent_append_has_no_second_effect_and_another_one_is_fenced() {
 
 #[tokio::test]
 async fn two_writers_share_after_a_recall() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut one = server.session().await;
     let mut two = server.session().await;
     assert_eq!(one.opened.change_id, two.opened.change_id);
@@ -202,7 +169,7 @@ async fn two_writers_share_after_a_recall() {
 
 #[tokio::test]
 async fn disjoint_ranges_of_two_writers_both_survive() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut one = server.session().await;
     let mut two = server.session().await;
     let root = one.root();
@@ -234,7 +201,7 @@ async fn disjoint_ranges_of_two_writers_both_survive() {
 
 #[tokio::test]
 async fn of_two_clones_one_goes_on_and_the_other_is_recovered() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -281,7 +248,7 @@ async fn of_two_clones_one_goes_on_and_the_other_is_recovered() {
 
 #[tokio::test]
 async fn an_old_token_is_good_until_the_new_one_is_confirmed() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     let old = session.token.clone();
     // The answer was lost: attach again with the same token.
@@ -299,7 +266,7 @@ async fn an_old_token_is_good_until_the_new_one_is_confirmed() {
 
 #[tokio::test]
 async fn the_change_appears_with_the_first_operation() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     let repo = server
         .backend
@@ -325,7 +292,7 @@ async fn the_change_appears_with_the_first_operation() {
 
 #[tokio::test]
 async fn hostile_frames_have_no_effect() {
-    let server = server().await;
+    let server = Demo::start().await;
     let check = async |make: &dyn Fn(&mut RawSession) -> v1::Op| {
         let mut session = server.session().await;
         let op = make(&mut session);
@@ -376,7 +343,7 @@ async fn hostile_frames_have_no_effect() {
 #[tokio::test]
 async fn content_that_was_not_uploaded_is_asked_for() {
     use mesa_client::SyncApi;
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -410,7 +377,7 @@ async fn content_that_was_not_uploaded_is_asked_for() {
 #[tokio::test]
 async fn other_orgs_and_readers_are_kept_out() {
     use mesa_client::SyncApi;
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();

@@ -5,54 +5,28 @@
 use bytes::Bytes;
 use mesa_client::{SyncApi, SyncErrorKind};
 use mesa_proto::v1::{self, client_message, op, server_message::Kind};
-use mesa_repo::{PageRequest, Principal, Scope, Scopes};
-use mesa_testkit::{Backend, InProcess, RawSession, raw_session::request};
+use mesa_repo::{PageRequest, Scope, Scopes};
+use mesa_testkit::{Demo, InProcess, RawSession, raw_session::request};
 use mesa_types::NodeKind;
 
-struct Server {
-    backend: Backend,
-    caller: Principal,
-    api: InProcess,
+/// A connection of somebody who may only read.
+fn reader(server: &Demo) -> InProcess {
+    let mut reader = server.caller.clone();
+    reader.scopes = Scopes::new([Scope::Read]);
+    InProcess::new(server.backend.heads.clone(), reader)
 }
 
-async fn server() -> Server {
-    let backend = Backend::memory();
-    let scopes = [Scope::Read, Scope::Write];
-    let caller = backend.org("acme", &scopes).await.unwrap();
-    backend.repo(&caller, "demo").await.unwrap();
-    let api = InProcess::new(backend.heads.clone(), caller.clone());
-    Server {
-        backend,
-        caller,
-        api,
-    }
+async fn bookmarks(server: &Demo) -> usize {
+    let catalog = &server.backend.catalog;
+    let org = &server.caller.org;
+    let repo = catalog.repo_by_name(org, &"demo".parse().unwrap()).await;
+    let repo = repo.unwrap().unwrap();
+    let page = PageRequest::default();
+    let all = catalog.list_bookmarks(org, &repo.id, None, &page);
+    all.await.unwrap().items.len()
 }
 
-impl Server {
-    async fn session(&self) -> RawSession {
-        RawSession::open(&self.api, "acme", "demo").await
-    }
-
-    fn reader(&self) -> InProcess {
-        let mut reader = self.caller.clone();
-        reader.scopes = Scopes::new([Scope::Read]);
-        InProcess::new(self.backend.heads.clone(), reader)
-    }
-
-    async fn bookmarks(&self) -> usize {
-        let catalog = &self.backend.catalog;
-        let repo = catalog
-            .repo_by_name(&self.caller.org, &"demo".parse().unwrap())
-            .await
-            .unwrap()
-            .unwrap();
-        let page = PageRequest::default();
-        let all = catalog.list_bookmarks(&self.caller.org, &repo.id, None, &page);
-        all.await.unwrap().items.len()
-    }
-}
-
-async fn seals(server: &Server, session: &RawSession) {
+async fn seals(server: &Demo, session: &RawSession) {
     let seal = v1::SealRequest {
         session: session.opened.session.clone(),
     };
@@ -62,13 +36,13 @@ async fn seals(server: &Server, session: &RawSession) {
 
 #[tokio::test]
 async fn a_reader_makes_no_recovery_change() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut writer = server.session().await;
     writer.lease().await;
     let root = writer.root();
     let (_, create) = writer.file("", root, "a", b"1");
     writer.commit(vec![create]).await;
-    let api = server.reader();
+    let api = reader(&server);
     let mut own = RawSession::open(&api, "acme", "demo").await;
     own.token = Bytes::from_static(b"no token of this session");
     let refused = own.resume().await.unwrap_err();
@@ -84,13 +58,13 @@ async fn a_reader_makes_no_recovery_change() {
     };
     let refused = api.open_head(resume).await.unwrap_err();
     assert_eq!(refused.kind, SyncErrorKind::Forbidden);
-    assert_eq!(server.bookmarks().await, 1);
+    assert_eq!(bookmarks(&server).await, 1);
 }
 
 #[tokio::test]
 async fn a_reader_gets_no_head_of_its_own() {
-    let server = server().await;
-    let api = server.reader();
+    let server = Demo::start().await;
+    let api = reader(&server);
     let isolated = v1::OpenHeadRequest {
         isolate: true,
         ..request("acme", "demo")
@@ -102,7 +76,7 @@ async fn a_reader_gets_no_head_of_its_own() {
 
 #[tokio::test]
 async fn content_of_another_length_is_refused_and_the_head_still_seals() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -142,7 +116,7 @@ async fn content_of_another_length_is_refused_and_the_head_still_seals() {
 
 #[tokio::test]
 async fn content_that_another_operation_brings_does_not_count_as_stored() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -159,7 +133,7 @@ async fn content_that_another_operation_brings_does_not_count_as_stored() {
 
 #[tokio::test]
 async fn content_for_a_symlink_is_refused_and_the_head_goes_on() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -181,7 +155,7 @@ async fn content_for_a_symlink_is_refused_and_the_head_goes_on() {
 
 #[tokio::test]
 async fn an_over_long_path_is_only_a_missing_hint() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     session.lease().await;
     let root = session.root();
@@ -195,7 +169,7 @@ async fn an_over_long_path_is_only_a_missing_hint() {
 
 #[tokio::test]
 async fn file_ids_are_not_given_without_end() {
-    let server = server().await;
+    let server = Demo::start().await;
     let mut session = server.session().await;
     for _ in 0..4 {
         session

@@ -111,7 +111,8 @@ impl Server {
         let server_key = ServerKey::load_or_create(&data.server_key(), &SystemRandom)?;
         let (meta, objects) = open_stores(&data).await?;
         let catalog = Catalog::new(meta.clone(), clock, Arc::new(SystemRandom), server_key);
-        if data.is_used()?
+        let used = data.is_used()?;
+        if used
             && !bootstrap::is_complete(&catalog)
                 .await
                 .map_err(StartError::Records)?
@@ -119,7 +120,7 @@ impl Server {
             return Err(DataDirError::NoRecords(data.metadata()).into());
         }
         let new_admin_key = first_start(&catalog, &data, &options).await?;
-        if !data.is_used()? {
+        if !used {
             // The records go into the database file itself before anything relies on them.
             meta.checkpoint()
                 .await

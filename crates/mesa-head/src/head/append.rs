@@ -12,7 +12,7 @@ use mesa_proto::{
 use mesa_types::{ChunkId, ContentRef, KeyId, SessionId, limits};
 use prost::Message;
 
-use super::{command::Access, content::Outcome, turn::Turn};
+use super::{command::Access, content::Outcome, session::Parked, turn::Turn};
 use crate::{
     content::{self, Stored},
     error::{HeadError, HeadErrorKind, Result},
@@ -219,13 +219,15 @@ impl Turn<'_> {
         let Some(session) = self.state.sessions.get_mut(id) else {
             return;
         };
-        let mut ops = append.ops.len();
-        let mut bytes = append.encoded_len() as u64;
-        for (waiting, _) in &session.parked {
-            ops += waiting.ops.len();
-            bytes += waiting.encoded_len() as u64;
-        }
-        if ops > limits.unacked_ops_max as usize || bytes > limits.unacked_bytes_max {
+        let parked = Parked {
+            bytes: append.encoded_len() as u64,
+            append,
+            access: access.clone(),
+        };
+        let all = || session.parked.iter().chain([&parked]);
+        if all().map(|p| p.append.ops.len()).sum::<usize>() > limits.unacked_ops_max as usize
+            || all().map(|p| p.bytes).sum::<u64>() > limits.unacked_bytes_max
+        {
             self.end_stream(
                 id,
                 HeadError::new(
@@ -236,7 +238,7 @@ impl Turn<'_> {
             );
             return;
         }
-        session.parked.push_back((append, access.clone()));
+        session.parked.push_back(parked);
     }
 
     async fn take(&mut self, id: &SessionId, fresh: Fresh, ops: &[Op]) -> Result<()> {

@@ -198,8 +198,8 @@ impl Turn<'_> {
                 .sessions
                 .get_mut(&id)
                 .and_then(|s| s.parked.pop_front());
-            if let Some((append, access)) = next {
-                self.append(&id, append, &access).await?;
+            if let Some(parked) = next {
+                self.append(&id, parked.append, &parked.access).await?;
             }
         }
     }

@@ -28,7 +28,15 @@ pub(crate) struct Session {
     /// comes again.
     pub resend_from: Option<u64>,
     /// Appends that wait for shared mode.
-    pub parked: VecDeque<(v1::Append, Access)>,
+    pub parked: VecDeque<Parked>,
+}
+
+/// An append that waits.
+pub(crate) struct Parked {
+    pub append: v1::Append,
+    /// Its encoded length in bytes.
+    pub bytes: u64,
+    pub access: Access,
 }
 
 /// What a presented resume token is.

@@ -31,11 +31,26 @@ pub struct Filter {
     repo_id: Option<String>,
 }
 
-pub(super) fn scope_of(scope: mesa_api::Scope) -> Scope {
+/// Scopes of a body.
+pub(super) fn scopes(wanted: Vec<mesa_api::Scope>) -> Vec<Scope> {
+    wanted.into_iter().map(scope_of).collect()
+}
+
+fn scope_of(scope: mesa_api::Scope) -> Scope {
     match scope {
         mesa_api::Scope::Read => Scope::Read,
         mesa_api::Scope::Write => Scope::Write,
         mesa_api::Scope::Admin => Scope::Admin,
+    }
+}
+
+/// The status a list is narrowed to, if any.
+pub(super) fn status_of(wanted: Option<mesa_api::KeyStatus>) -> Option<KeyStatus> {
+    match wanted.unwrap_or_default() {
+        mesa_api::KeyStatus::Active => Some(KeyStatus::Active),
+        mesa_api::KeyStatus::Revoked => Some(KeyStatus::Revoked),
+        mesa_api::KeyStatus::Expired => Some(KeyStatus::Expired),
+        mesa_api::KeyStatus::All => None,
     }
 }
 
@@ -60,12 +75,7 @@ pub async fn list(
     };
     let filter = KeyFilter {
         query: wanted.query.filter(|q| !q.is_empty()),
-        status: match wanted.status.unwrap_or_default() {
-            mesa_api::KeyStatus::Active => Some(KeyStatus::Active),
-            mesa_api::KeyStatus::Revoked => Some(KeyStatus::Revoked),
-            mesa_api::KeyStatus::Expired => Some(KeyStatus::Expired),
-            mesa_api::KeyStatus::All => None,
-        },
+        status: status_of(wanted.status),
         scope: wanted.scope.map(scope_of),
         repo,
         signing: false,
@@ -108,9 +118,7 @@ pub async fn create(
     let wanted = body.value;
     let new = NewKey {
         name: wanted.name,
-        scopes: wanted
-            .scopes
-            .map(|scopes| scopes.into_iter().map(scope_of).collect()),
+        scopes: wanted.scopes.map(scopes),
         repos: repo_ids(wanted.repo_ids)?,
         expires_in_secs: wanted.expires_in_seconds,
         tags: wanted.tags.unwrap_or_default(),

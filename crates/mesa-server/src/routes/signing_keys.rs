@@ -5,14 +5,14 @@ use http::StatusCode;
 use mesa_api::{SigningKey, SigningKeyCreate, SigningKeyList, Success};
 use mesa_repo::{
     Scope,
-    catalog::{KeyFilter, KeyStatus, ListedKey, NewKey},
+    catalog::{KeyFilter, ListedKey, NewKey},
     records::api_key::PublicKey,
 };
 use mesa_types::{KeyId, Nanos, RepoId};
 use serde::Deserialize;
 
 use super::{
-    api_keys::{repo_ids, scope_of},
+    api_keys::{repo_ids, scopes, status_of},
     whoami::scopes_of,
 };
 use crate::{
@@ -40,12 +40,7 @@ pub async fn list(
 ) -> Result<Json<SigningKeyList>, ApiError> {
     caller.org(&org, Scope::Admin)?;
     let filter = KeyFilter {
-        status: match wanted.status.unwrap_or_default() {
-            mesa_api::KeyStatus::Active => Some(KeyStatus::Active),
-            mesa_api::KeyStatus::Revoked => Some(KeyStatus::Revoked),
-            mesa_api::KeyStatus::Expired => Some(KeyStatus::Expired),
-            mesa_api::KeyStatus::All => None,
-        },
+        status: status_of(wanted.status),
         signing: true,
         ..KeyFilter::default()
     };
@@ -91,9 +86,7 @@ pub async fn create(
     })?;
     let new = NewKey {
         name: wanted.name,
-        scopes: wanted
-            .scopes
-            .map(|scopes| scopes.into_iter().map(scope_of).collect()),
+        scopes: wanted.scopes.map(scopes),
         repos: repo_ids(wanted.repo_ids)?,
         expires_in_secs: wanted.expires_in_seconds,
         tags: wanted.tags.unwrap_or_default(),

@@ -196,20 +196,23 @@ impl ContentStore {
     fn evict(&self, room: u64) {
         let taken = self.private_bytes().saturating_add(room);
         let keep = self.config.disk_bytes_max.saturating_sub(taken);
-        let idle = |entry: &OnDisk| entry.holder.strong_count() == 0;
-        let gone = self.disk.lock().shrink(keep, idle);
-        for (id, _) in gone {
-            let _ = std::fs::remove_file(self.clean_path(&id));
-        }
+        self.shrink(|_| keep);
     }
 
     /// The disk is full: drops clean files, the oldest first, until `bytes` are free of them.
     /// Whether anything went.
     pub(super) fn make_room(&self, bytes: u64) -> bool {
-        let mut disk = self.disk.lock();
-        let keep = disk.weight().saturating_sub(bytes);
-        let gone = disk.shrink(keep, |entry| entry.holder.strong_count() == 0);
-        drop(disk);
+        self.shrink(|held| held.saturating_sub(bytes))
+    }
+
+    /// Drops clean files nobody has open, the oldest first, until what `keep` makes of their bytes
+    /// is left. Whether anything went.
+    fn shrink(&self, keep: impl FnOnce(u64) -> u64) -> bool {
+        let gone = {
+            let mut disk = self.disk.lock();
+            let max = keep(disk.weight());
+            disk.shrink(max, |entry| entry.holder.strong_count() == 0)
+        };
         for (id, _) in &gone {
             let _ = std::fs::remove_file(self.clean_path(id));
         }

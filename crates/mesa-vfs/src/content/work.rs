@@ -79,6 +79,14 @@ struct Settled {
     stat: Option<WorkStat>,
 }
 
+impl Settled {
+    /// Somebody may change them from here on.
+    fn unsettle(&mut self) {
+        self.changes += 1;
+        self.stat = None;
+    }
+}
+
 /// A private local file holding the bytes of one node since it was opened for writing.
 ///
 /// Life: made by [`crate::session::Session::create_work`] or
@@ -238,8 +246,7 @@ impl WorkFile {
         };
         let backing = self.backing()?;
         let mut settled = self.settled.lock();
-        settled.changes += 1;
-        settled.stat = None;
+        settled.unsettle();
         futimens(&backing.file, &times).map_err(|_| FsError::Io)
     }
 
@@ -260,8 +267,7 @@ impl WorkFile {
     /// A descriptor was opened for writing.
     pub fn begin_write(&self) {
         let mut settled = self.settled.lock();
-        settled.changes += 1;
-        settled.stat = None;
+        settled.unsettle();
         self.writers.fetch_add(1, Ordering::AcqRel);
     }
 
