@@ -70,7 +70,8 @@ impl Paths {
     }
 }
 
-/// `<temp>/mesa-<uid>`, 0700 and ours; another name when somebody else has that one.
+/// `<temp>/mesa-<uid>`, 0700 and ours; another name when somebody else has that one. When others
+/// have all of them it is a directory that cannot be made.
 pub fn private_temp(environment: &Environment) -> PathBuf {
     let preferred = environment.temp.join(format!("mesa-{}", environment.uid));
     for attempt in 0..8 {
@@ -93,7 +94,8 @@ pub fn private_temp(environment: &Environment) -> PathBuf {
             Ok(()) | Err(_) => return path,
         }
     }
-    preferred
+    // All taken: a name nobody can have, which fails where it is used. Never somebody else's.
+    Path::new("/dev/null").join(format!("mesa-{}", environment.uid))
 }
 
 /// Ours, and nothing for group and others (the six lowest mode bits).
@@ -147,5 +149,23 @@ mod tests {
         let taken = temp.join(format!("mesa-{}", environment.uid));
         std::os::unix::fs::symlink("/etc", &taken).unwrap();
         assert_ne!(private_temp(&environment), taken);
+    }
+
+    #[test]
+    fn when_all_names_are_taken_nothing_foreign_is_used() {
+        let root = tempfile::tempdir().unwrap();
+        let temp = root.path().join("tmp");
+        std::fs::create_dir(&temp).unwrap();
+        let environment = Environment::with(root.path(), &[]);
+        for n in 0..8 {
+            let name = match n {
+                0 => format!("mesa-{}", environment.uid),
+                n => format!("mesa-{}-{n}", environment.uid),
+            };
+            std::os::unix::fs::symlink("/etc", temp.join(name)).unwrap();
+        }
+        let path = private_temp(&environment);
+        assert!(!path.starts_with(root.path()));
+        assert!(std::fs::create_dir_all(&path).is_err());
     }
 }

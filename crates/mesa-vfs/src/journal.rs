@@ -95,9 +95,9 @@ impl Journal {
         let numbers = segment::list(dir)?;
         for (index, &number) in numbers.iter().enumerate() {
             let path = segment::path(dir, number);
-            if found.damage.is_some() {
+            if let Some(damage) = &mut found.damage {
                 // Operations behind a gap cannot be sent in order: keep them aside, whole.
-                scan::set_aside(&path)?;
+                damage.operations += scan::set_aside(&path)?;
                 continue;
             }
             let tail = index + 1 == numbers.len();

@@ -46,6 +46,8 @@ use crate::{
 
 /// Pause between attempts to resume what an earlier run left.
 const RESUME_AGAIN: Duration = Duration::from_secs(5);
+/// Pause between attempts to list what a taken over mount shows.
+const RESTORE_AGAIN: Duration = Duration::from_millis(200);
 /// Marks the numbers of org directories.
 const ORG_BIT: u64 = 1 << 62;
 /// Marks numbers of later versions of files (see [`crate::tree`]).
@@ -199,6 +201,20 @@ impl Mount {
         outcomes.into_iter().collect()
     }
 
+    /// For a process that takes a mount over: returns when requests about what the former one
+    /// handed out can be answered, or after `limit` (the server may be away).
+    pub async fn restore(&self, limit: Duration) {
+        let restored = async {
+            while let Err(error) = self.inner.restore().await {
+                tracing::debug!(%error, "cannot list the orgs yet");
+                tokio::time::sleep(RESTORE_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(limit, restored).await.is_err() {
+            tracing::warn!("the mount goes on before its repos could be listed");
+        }
+    }
+
     /// Stops all work without sending anything more: the sessions are resumed at the next start.
     pub fn abandon(&self) {
         for slot in self.inner.slots() {
@@ -269,6 +285,14 @@ impl Inner {
                 tokio::time::sleep(RESUME_AGAIN).await;
             }
         });
+    }
+
+    /// Lists every org, so that numbers given out by a former process name something again.
+    async fn restore(&self) -> FsResult<()> {
+        let orgs = self.orgs.read().clone();
+        let lists = orgs.iter().map(|org| org.list(&self.tags()));
+        let outcomes = futures::future::join_all(lists).await;
+        outcomes.into_iter().collect()
     }
 
     /// What a number names.

@@ -23,6 +23,7 @@ mod handle;
 mod identity;
 mod ids;
 mod inbound;
+mod kept;
 mod link;
 mod lost;
 mod nodes;
@@ -38,6 +39,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use mesa_types::{FileId, Nanos};
 
+pub(crate) use handle::TICK_NS;
 pub(crate) use open::timed_out;
 
 pub use config::{QuietProbe, SessionConfig, SessionTarget, Tuning};

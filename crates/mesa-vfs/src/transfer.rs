@@ -12,6 +12,7 @@ use mesa_types::{ContentRef, limits};
 use tokio::sync::Semaphore;
 
 use crate::{
+    content::WorkFile,
     fs::FsError,
     session::{
         Picked, Session,
@@ -151,6 +152,30 @@ async fn upload_all(
     }
 }
 
+/// Reads a file whose times may hide a change and compares; blocks. True: its content is to be
+/// queued.
+pub(crate) fn is_changed_unseen(session: &Session, work: &Arc<WorkFile>) -> bool {
+    let before = work.pick.lock().clone();
+    let key = session.content().fetcher().key();
+    let Ok(pick) = pickup::pick(key, work, session.config().quiet.as_ref()) else {
+        return false;
+    };
+    let mut now = work.pick.lock();
+    if now.base != before.base || now.stat != before.stat {
+        // Read by somebody else meanwhile.
+        return false;
+    }
+    let same_times = before
+        .queued
+        .is_some_and(|known| !pick.stat.differs(&known));
+    if same_times && pick.built.content == before.base {
+        now.unsure = !pick.sure;
+        return false;
+    }
+    now.queued = None;
+    true
+}
+
 /// The bytes to send inside the operation, if they are few enough.
 fn inline<'a>(session: &Session, pick: &'a Pick) -> Option<&'a bytes::Bytes> {
     let max = (session.info().inline_bytes_max as usize).min(limits::INLINE_MAX);
@@ -182,6 +207,7 @@ async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: 
         let mut state = job.work.pick.lock();
         state.base = content;
         state.stat = Some(pick.stat);
+        state.unsure = !pick.sure;
         // Chunks that only ever travelled inside operations are not for sharing yet.
         state.chunks = inline.is_none().then(|| Arc::new(pick.built.chunks));
     }

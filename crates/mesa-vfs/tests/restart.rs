@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::{sync::Arc, time::Duration};
+
 use mesa_types::NodeKind;
-use mesa_vfs::fs::RenameFlags;
+use mesa_vfs::fs::{AttrChange, Backing, Filesystem, Handle, NodeId, OpenMode, RenameFlags};
 use support::{
     calls::*,
     rig::{Options, Rig},
@@ -54,5 +56,82 @@ async fn nothing_a_call_returned_is_lost() {
     assert_eq!(server.content("d/moved/f").unwrap(), b"changed");
     assert_eq!(server.content("open").unwrap(), b"still open");
     assert!(server.node("old").is_none());
+    m.unmount().await.unwrap();
+}
+
+/// A mount with descriptors a former process handed out: the file's node and handle.
+async fn taken_over(server: &FakeServer) -> (Rig, NodeId, Handle, Arc<Backing>) {
+    let rig = Rig::new(server);
+    let m = &rig.mount;
+    let (entry, opened) = create(m, "f").await.unwrap();
+    write_at(m, entry.node, &opened, 0, b"before").await;
+    m.sync_all().await.unwrap();
+    let OpenMode::Local(backing) = &opened.mode else {
+        panic!("not local");
+    };
+    // The kernel's description of the file outlives the process.
+    let backing = Arc::new(Backing {
+        file: backing.file.try_clone().unwrap(),
+    });
+    let (node, handle) = (entry.node, opened.handle);
+    drop(opened);
+    let dir = rig.stop().await;
+    server.disconnect();
+    let rig = Rig::at(server, dir, Options::default());
+    rig.mount.restore(Duration::from_secs(20)).await;
+    (rig, node, handle, backing)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_descriptor_from_before_is_good_for_everything() {
+    let server = FakeServer::new();
+    let (rig, node, handle, _backing) = taken_over(&server).await;
+    let m = &rig.mount;
+    // Asked for by number alone, as the kernel does with what it holds.
+    done(m.fsync(node, handle, false)).await.unwrap();
+    done(m.write(node, handle, 0, b"BEFORE and after"))
+        .await
+        .unwrap();
+    done(m.fsync(node, handle, true)).await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"BEFORE and after");
+    let change = AttrChange {
+        size: Some(6),
+        ..AttrChange::default()
+    };
+    done(m.setattr(USER, node, Some(handle), change))
+        .await
+        .unwrap();
+    done(m.flush(node, handle)).await.unwrap();
+    let read = done(m.read(node, handle, 0, 100)).await.unwrap();
+    assert_eq!(read, "BEFORE");
+    done(m.fsync(node, handle, true)).await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"BEFORE");
+    m.release(node, handle);
+    m.unmount().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_through_a_descriptor_from_before_is_sent_without_being_asked() {
+    let server = FakeServer::new();
+    let (rig, node, handle, backing) = taken_over(&server).await;
+    let m = &rig.mount;
+    attr(m, "f").await.unwrap();
+    let shown = |text: &'static [u8]| {
+        let server = server.clone();
+        async move {
+            let start = std::time::Instant::now();
+            while server.content("f").as_deref() != Some(text) {
+                assert!(start.elapsed().as_secs() < 30, "never: {text:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    // Longer than a closed file is looked at.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    rustix::io::pwrite(&backing.file, b"silent", 0).unwrap();
+    shown(b"silent").await;
+    rustix::io::pwrite(&backing.file, b"at end", 0).unwrap();
+    m.release(node, handle);
+    shown(b"at end").await;
     m.unmount().await.unwrap();
 }

@@ -66,7 +66,10 @@ fn describe(status: &Value) -> Vec<String> {
             };
             let lag = number(session, "lag_ops");
             let synced = if lag == 0 {
-                "everything is on the server".to_owned()
+                match session["kept"].as_array().map_or(0, Vec::len) {
+                    0 => "everything is on the server".to_owned(),
+                    _ => "not everything is on the server".to_owned(),
+                }
             } else {
                 format!(
                     "not synced: {lag} operations, {}, oldest {} ms",
@@ -78,6 +81,13 @@ fn describe(status: &Value) -> Vec<String> {
                 "{slug}/{name}  {at}  {}  {synced}",
                 text(session, "connection")
             ));
+            for kept in session["kept"].as_array().into_iter().flatten() {
+                let path = kept.as_str().unwrap_or("?");
+                lines.push(format!("  kept, could not be sent: {path}"));
+            }
+            if let Some(error) = session["last_error"]["message"].as_str() {
+                lines.push(format!("  last error: {error}"));
+            }
         }
     }
     if let Some(seconds) = status["key_expires_in_s"].as_u64() {

@@ -95,6 +95,7 @@ async fn converse(
         .take(LINE_BYTES_MAX)
         .read_until(b'\n', &mut line)
         .await?;
+    let _answering = service.answering();
     let result = match serde_json::from_slice::<Request>(&line) {
         Ok(request) if request.v == VERSION => execute(request.command, service, supervisor).await,
         _ => Err(

@@ -30,6 +30,17 @@ use crate::{
     error::{CliError, CliResult, Exit},
 };
 
+/// Requests to a mount that is taken over wait this long for a server that does not answer.
+const RESTORE_MAX: Duration = Duration::from_secs(10);
+
+struct Answering<'a>(&'a tokio::sync::watch::Sender<usize>);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
 /// A mount that is being served.
 pub struct Service {
     plan: Mutex<Plan>,
@@ -38,6 +49,8 @@ pub struct Service {
     content: Arc<ContentStore>,
     mount: Mount,
     handle: MountHandle,
+    /// Commands being answered.
+    commands: tokio::sync::watch::Sender<usize>,
 }
 
 impl Service {
@@ -70,6 +83,10 @@ impl Service {
         }
         let content = open_cache(&plan)?;
         let (mount, notices) = Mount::new(config(&plan, &api, &content)?);
+        if parts.is_some() {
+            // Requests wait in the kernel meanwhile; an answer now would be that nothing is there.
+            mount.restore(RESTORE_MAX).await;
+        }
         let handle = {
             let notices = forward(notices)?;
             let fs = Arc::new(mount.clone());
@@ -90,6 +107,7 @@ impl Service {
             content,
             mount,
             handle,
+            commands: tokio::sync::watch::Sender::new(0),
         })
     }
 
@@ -103,6 +121,21 @@ impl Service {
     /// The plan with what was added since the start.
     pub fn plan(&self) -> Plan {
         self.plan.lock().clone()
+    }
+
+    /// A command is being answered until the guard is dropped.
+    pub fn answering(&self) -> impl Drop + '_ {
+        self.commands.send_modify(|count| *count += 1);
+        Answering(&self.commands)
+    }
+
+    /// Waits until no command is being answered.
+    pub async fn answered(&self, limit: Duration) {
+        let mut commands = self.commands.subscribe();
+        let none = commands.wait_for(|count| *count == 0);
+        if tokio::time::timeout(limit, none).await.is_err() {
+            tracing::debug!("commands were cut off");
+        }
     }
 
     /// Where it is mounted.

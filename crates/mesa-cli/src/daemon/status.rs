@@ -112,6 +112,7 @@ fn session(status: &Status) -> Value {
         "lag_bytes": status.lag_bytes,
         "lag_ms": status.lag_ms,
         "last_error": status.last_error.as_ref().map(|(at, text)| json!({"at_ms": at, "message": text})),
+        "kept": status.kept,
         "recovering": status.recovering,
         "recovered": status.recovered,
     })

@@ -17,6 +17,9 @@ use crate::error::{CliError, CliResult, Exit};
 /// Priority of background threads.
 const BACKGROUND_NICE: i32 = 5;
 
+/// How long the end of the process waits for commands that are being answered.
+const ANSWERS_MAX: Duration = Duration::from_secs(2);
+
 /// How long the end of the process may take to send what is left.
 const FINAL_SYNC: Duration = Duration::from_secs(30);
 
@@ -166,6 +169,8 @@ async fn work(
         _ = terminate.recv() => service.stop(true, FINAL_SYNC).await,
         _ = interrupt.recv() => service.stop(true, FINAL_SYNC).await,
     };
+    // `mesa unmount` waits for its answer, and the mount ended because of it.
+    service.answered(ANSWERS_MAX).await;
     control.end().await;
     tracing::info!(synced = result.is_ok(), "ended");
     if link.is_none() {

@@ -190,6 +190,11 @@ pub(super) fn lseek(call: &Call<'_>, mut args: Args<'_>) -> Result<Answer, Errno
     let LseekIn {
         fh, offset, whence, ..
     } = args.take()?;
+    if writeback(call) {
+        // What was written may be in the kernel's pages only; without an answer it takes the whole
+        // file for data.
+        return Err(Errno::NOSYS);
+    }
     let kind = match whence {
         SEEK_DATA => SeekKind::Data,
         SEEK_HOLE => SeekKind::Hole,

@@ -63,6 +63,8 @@ pub(crate) struct PickState {
     pub chunks: Option<Arc<Vec<mesa_object::content::ChunkRef>>>,
     /// Attributes when the newest operation for it was queued.
     pub queued: Option<WorkStat>,
+    /// A mapping may have changed bytes after they were read without changing `stat`.
+    pub unsure: bool,
 }
 
 /// The open descriptor. The first one is held until somebody asks for it.
@@ -101,6 +103,8 @@ pub struct WorkFile {
     backing: Mutex<Slot>,
     writers: AtomicU32,
     dropped: AtomicBool,
+    /// One of the writers stands for those a former process may have had.
+    inherited: AtomicBool,
     settled: Mutex<Settled>,
     /// The node has more than one name.
     linked: AtomicBool,
@@ -138,6 +142,7 @@ impl WorkFile {
             }),
             writers: AtomicU32::new(0),
             dropped: AtomicBool::new(false),
+            inherited: AtomicBool::new(false),
             settled: Mutex::default(),
             linked: AtomicBool::new(false),
             used: AtomicU64::new(0),
@@ -147,6 +152,7 @@ impl WorkFile {
                 stat: None,
                 chunks: None,
                 queued: None,
+                unsure: false,
             }),
         })
     }
@@ -259,6 +265,7 @@ impl WorkFile {
             let mut pick = self.pick.lock();
             pick.queued = Some(stat);
             pick.stat = Some(stat);
+            pick.unsure = false;
         }
         self.backing.lock().first = first;
         Ok(())
@@ -277,6 +284,25 @@ impl WorkFile {
         self.writers.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// A former process may have left it open for writing: it counts as open until the kernel's
+    /// count or the kernel's forgetting of the node tells otherwise.
+    pub(crate) fn inherit(&self) {
+        if !self.inherited.swap(true, Ordering::AcqRel) {
+            self.begin_write();
+        }
+    }
+
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.inherited.load(Ordering::Acquire)
+    }
+
+    /// Nothing of a former process has it open any more.
+    pub(crate) fn end_inherited(&self) {
+        if self.inherited.swap(false, Ordering::AcqRel) {
+            self.end_write();
+        }
+    }
+
     /// Descriptors open for writing that the daemon knows of.
     pub fn writers(&self) -> u32 {
         self.writers.load(Ordering::Acquire)
@@ -286,7 +312,7 @@ impl WorkFile {
     /// descriptor for reading.
     pub(crate) fn look_quiet(&self, probe: &dyn Fn(BorrowedFd<'_>) -> bool) -> bool {
         let changes = self.changes();
-        if self.writers() > 0 {
+        if self.writers() > u32::from(self.is_inherited()) {
             return false;
         }
         // Never asked for after it was made.
@@ -296,6 +322,9 @@ impl WorkFile {
                 .dir
                 .open_read(self.id)
                 .is_ok_and(|file| probe(file.as_fd()));
+        if quiet {
+            self.end_inherited();
+        }
         if quiet && let Ok(stat) = self.stat() {
             self.settle(changes, stat);
         }
@@ -305,6 +334,19 @@ impl WorkFile {
     /// Whether nobody can have written to it since [`WorkFile::look_quiet`] said yes.
     pub(crate) fn is_quiet(&self) -> bool {
         self.settled_stat().is_some()
+    }
+
+    /// Whether it may hold other bytes than those last read, with the same times.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.pick.lock().unsure
+    }
+
+    /// Somebody counts on its bytes now: those that may have changed unseen are to be read again.
+    pub(crate) fn read_again_if_unsure(&self) {
+        let mut pick = self.pick.lock();
+        if pick.unsure {
+            pick.queued = None;
+        }
     }
 
     /// Orders files by their last use.

@@ -17,7 +17,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::work::WorkId;
+use super::{protect::Protect, work::WorkId};
 
 /// Files waiting to be deleted are deleted in the caller's time beyond this many.
 const DOOMED_MAX: usize = 10_000;
@@ -40,6 +40,7 @@ pub(crate) struct WorkDir {
     reaping: AtomicBool,
     runtime: Option<tokio::runtime::Handle>,
     fine_times: bool,
+    protect: Protect,
     ticks: AtomicU64,
     /// Where the bytes of all files are summed up.
     total: OnceLock<Arc<AtomicU64>>,
@@ -69,6 +70,7 @@ impl WorkDir {
         })?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
+            protect: Protect::of(&dir),
             dir,
             next: AtomicU64::new(last + 1),
             pool: Mutex::new(Vec::new()),
@@ -108,6 +110,11 @@ impl WorkDir {
         self.fine_times
     }
 
+    /// How stores through mappings of its files are made to show.
+    pub fn protection(&self) -> Protect {
+        self.protect
+    }
+
     /// Numbers below `floor` are not given out (they occur in the journal).
     pub fn reserve_below(&self, floor: u64) {
         self.next.fetch_max(floor, Ordering::AcqRel);
@@ -127,6 +134,20 @@ impl WorkDir {
             Ok(())
         })?;
         Ok(removed)
+    }
+
+    /// Moves every file that is not in `keep` and not empty to `aside`.
+    pub fn keep_others(&self, keep: &HashSet<WorkId>, aside: &Path) -> io::Result<()> {
+        each_file(&self.path, |path, id| {
+            if id.is_none_or(|id| !keep.contains(&id))
+                && std::fs::metadata(path)?.len() > 0
+                && let Some(name) = path.file_name()
+            {
+                std::fs::create_dir_all(aside)?;
+                std::fs::rename(path, aside.join(name))?;
+            }
+            Ok(())
+        })
     }
 
     /// An empty file, from the pool if it has one.

@@ -18,6 +18,8 @@ pub(crate) struct Damage {
     pub aside: PathBuf,
     /// Where in the segment it begins.
     pub offset: u64,
+    /// Operations behind it, as far as they can be told, and the damaged one.
+    pub operations: u64,
 }
 
 /// Reads a segment. `tail`: it was the last one, so that it may end in half a record, which is
@@ -50,13 +52,31 @@ pub(super) fn read_segment(path: &Path, tail: bool) -> io::Result<(Vec<Record>, 
     let damage = Damage {
         aside,
         offset: at as u64,
+        operations: 1 + operations(rest),
     };
     Ok((records, Some(damage)))
 }
 
-/// Keeps a segment out of later reads.
-pub(super) fn set_aside(path: &Path) -> io::Result<()> {
-    std::fs::rename(path, path.with_extension("damaged"))
+/// Whole operations in bytes that begin anywhere.
+fn operations(bytes: &[u8]) -> u64 {
+    let (mut at, mut count) = (0, 0);
+    while at < bytes.len() {
+        match Record::decode(&bytes[at..]) {
+            Some((record, length)) => {
+                count += u64::from(matches!(record, Record::Op(_) | Record::Content { .. }));
+                at += length;
+            }
+            None => at += 1,
+        }
+    }
+    count
+}
+
+/// Keeps a segment out of later reads; returns how many operations are in it.
+pub(super) fn set_aside(path: &Path) -> io::Result<u64> {
+    let count = operations(&std::fs::read(path)?);
+    std::fs::rename(path, path.with_extension("damaged"))?;
+    Ok(count)
 }
 
 /// Whether bytes that are no record can be what a crash left of the last write: short, and

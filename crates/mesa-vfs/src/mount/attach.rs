@@ -142,6 +142,7 @@ impl Repo {
                 if state.tree.get(file).is_none() {
                     unknown.push(file);
                 }
+                work.inherit();
                 let content = work.base();
                 state.files.live_or(file, content).work = Some(work);
             }

@@ -220,8 +220,8 @@ impl Repo {
     }
 
     /// The end of a descriptor, with what follows from what was written.
-    pub fn released(self: &Arc<Self>, handle: Handle) {
-        let Some(node) = self.release(handle) else {
+    pub fn released(self: &Arc<Self>, node: NodeId, handle: Handle) {
+        let Some(node) = self.release_of(node, handle) else {
             return;
         };
         let change = AttrChange {

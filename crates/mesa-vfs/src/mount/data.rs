@@ -13,7 +13,7 @@ use super::repo::{Repo, State};
 use crate::{
     content::WorkFile,
     fs::{Backing, FsError, FsResult, Handle, NodeId, SeekKind, Step},
-    session::{ClientSeq, Durability},
+    session::{Actor, ClientSeq, Durability},
 };
 
 /// What an open descriptor reads from.
@@ -53,32 +53,28 @@ impl Repo {
     }
 
     /// The local file behind a descriptor open for writing.
-    fn target_of(&self, node: NodeId, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
+    fn target(&self, node: NodeId, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
         self.with(|state| {
             if state.files.handle(handle).is_none() {
-                // From before a takeover; the kernel checked how it was opened.
-                let id = self.live(state, node)?;
-                let work = state.files.work(id).ok_or(FsError::BadHandle)?;
-                return Ok((work.backing()?, false));
+                return Ok((self.former_work(state, node)?.backing()?, false));
             }
-            Self::target_in(state, handle)
+            let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
+            if !open.write {
+                return Err(FsError::BadHandle);
+            }
+            let append = open.append;
+            state.files.check_lost(handle)?;
+            match Self::source(state, handle)? {
+                Source::File(backing) => Ok((backing, append)),
+                Source::Content(_) => Err(FsError::BadHandle),
+            }
         })
     }
 
-    fn target(&self, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
-        self.with(|state| Self::target_in(state, handle))
-    }
-
-    fn target_in(state: &mut State, handle: Handle) -> FsResult<(Arc<Backing>, bool)> {
-        let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
-        if !open.write {
-            return Err(FsError::BadHandle);
-        }
-        let append = open.append;
-        state.files.check_lost(handle)?;
-        match Self::source(state, handle)? {
-            Source::File(backing) => Ok((backing, append)),
-            Source::Content(_) => Err(FsError::BadHandle),
+    fn source_of(&self, state: &mut State, node: NodeId, handle: Handle) -> FsResult<Source> {
+        match Self::source(state, handle) {
+            Err(FsError::BadHandle) => self.source_of_node(state, node),
+            found => found,
         }
     }
 
@@ -94,10 +90,7 @@ impl Repo {
     }
 
     pub fn read_data(&self, node: NodeId, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
-        let source = self.with(|state| match Self::source(state, handle) {
-            Err(FsError::BadHandle) => self.source_of_node(state, node),
-            found => found,
-        });
+        let source = self.with(|state| self.source_of(state, node, handle));
         match source {
             Err(error) => Step::Done(Err(error)),
             Ok(Source::File(backing)) => {
@@ -121,13 +114,13 @@ impl Repo {
             return Step::Done(Err(FsError::TooBig));
         }
         let room = self.session.check_quota();
-        let written = room.and_then(|()| self.target_of(node, handle));
+        let written = room.and_then(|()| self.target(node, handle));
         let written = written.and_then(|(backing, append)| {
             write_file(&backing, offset, data, append)?;
             Ok(data.len() as u32)
         });
         if self.env.durability() == Durability::Write && written.is_ok() {
-            return match self.write_through(handle) {
+            return match self.write_through(node, handle) {
                 Ok(Some((seq, work))) => {
                     let wait = self.session.wait_file(seq, work.as_ref());
                     Step::Later(Box::pin(async move {
@@ -145,12 +138,17 @@ impl Repo {
     /// Class `write`: every write waits for the server.
     fn write_through(
         &self,
+        node: NodeId,
         handle: Handle,
     ) -> FsResult<Option<(ClientSeq, Option<Arc<WorkFile>>)>> {
         self.with(|state| {
-            let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
-            let (id, actor) = (open.id, open.actor.clone());
-            let work = Self::file_of(state, handle)?.work.clone();
+            let (id, actor, work) = if let Some(open) = state.files.handle(handle).cloned() {
+                let work = Self::file_of(state, handle)?.work.clone();
+                (open.id, open.actor, work)
+            } else {
+                let work = self.former_work(state, node)?;
+                (work.file(), Actor::default(), Some(work))
+            };
             match self.append_content(state, id, &actor) {
                 Ok(seq) => Ok(seq.map(|seq| (seq, work))),
                 Err(super::repo::Stop::Error(error)) => Err(error),
@@ -159,7 +157,14 @@ impl Repo {
         })
     }
 
-    pub fn fallocate(&self, handle: Handle, mode: i32, offset: u64, length: u64) -> Step<()> {
+    pub fn fallocate(
+        &self,
+        node: NodeId,
+        handle: Handle,
+        mode: i32,
+        offset: u64,
+        length: u64,
+    ) -> Step<()> {
         let end = offset.checked_add(length);
         if end.is_none_or(|end| end > self.info().file_bytes_max) {
             return Step::Done(Err(FsError::TooBig));
@@ -167,14 +172,14 @@ impl Repo {
         let Some(flags) = u32::try_from(mode).ok().and_then(FallocateFlags::from_bits) else {
             return Step::Done(Err(FsError::NotSupported));
         };
-        let done = self.target(handle).and_then(|(backing, _)| {
+        let done = self.target(node, handle).and_then(|(backing, _)| {
             rustix::fs::fallocate(&backing.file, flags, offset, length).map_err(local_error)
         });
         Step::Done(done)
     }
 
-    pub fn seek(&self, handle: Handle, offset: u64, kind: SeekKind) -> Step<u64> {
-        let found = match self.with(|state| Self::source(state, handle)) {
+    pub fn seek(&self, node: NodeId, handle: Handle, offset: u64, kind: SeekKind) -> Step<u64> {
+        let found = match self.with(|state| self.source_of(state, node, handle)) {
             Err(error) => Err(error),
             Ok(Source::Content(content)) => {
                 // Served from memory: one run of data.
@@ -192,9 +197,9 @@ impl Repo {
     /// Both descriptors are in this repo.
     pub fn copy_file_range(
         &self,
-        from: Handle,
+        from: (NodeId, Handle),
         from_offset: u64,
-        to: Handle,
+        to: (NodeId, Handle),
         to_offset: u64,
         length: u64,
     ) -> Step<u64> {
@@ -202,12 +207,12 @@ impl Repo {
         if end.is_none_or(|end| end > self.info().file_bytes_max) {
             return Step::Done(Err(FsError::TooBig));
         }
-        let target = match self.target(to) {
+        let target = match self.target(to.0, to.1) {
             Ok((backing, _)) => backing,
             Err(error) => return Step::Done(Err(error)),
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        match self.with(|state| Self::source(state, from)) {
+        match self.with(|state| self.source_of(state, from.0, from.1)) {
             Err(error) => Step::Done(Err(error)),
             Ok(Source::File(source)) => {
                 Step::Done(copy_files(&source, from_offset, &target, to_offset, length))

@@ -38,10 +38,13 @@ pub struct Env {
 
 impl Env {
     pub fn new(config: MountConfig, notices: mpsc::Sender<Notice>) -> Self {
+        // Not what a former process gave out and the kernel still holds: that made fewer handles
+        // than nanoseconds went by.
+        let first = u64::try_from(config.clock.now().0).unwrap_or(1).max(1);
         Self {
             config,
             notices,
-            handles: AtomicU64::new(1),
+            handles: AtomicU64::new(first),
             actors: Mutex::new(HashMap::new()),
         }
     }

@@ -61,9 +61,21 @@ impl Mount {
         }
     }
 
-    fn in_held<T>(&self, node: NodeId, call: impl FnOnce(&Arc<Repo>) -> Step<T>) -> Step<T> {
-        match self.held(node) {
-            Ok(repo) => call(&repo),
+    /// A descriptor of a former process may come before its repo is open again.
+    fn in_held<T: Send + 'static>(
+        &self,
+        node: NodeId,
+        call: impl FnOnce(&Arc<Repo>) -> Step<T> + Send + 'static,
+    ) -> Step<T> {
+        match self.inner.place(node) {
+            Ok(Place::Repo(slot)) => match slot.repo() {
+                Some(repo) => call(&repo),
+                None => Step::Later(Box::pin(async move {
+                    let repo = opened(slot).await?;
+                    wait(call(&repo)).await
+                })),
+            },
+            Ok(Place::Root | Place::Org(_)) => Step::Done(Err(FsError::BadHandle)),
             Err(error) => Step::Done(Err(error)),
         }
     }
@@ -245,39 +257,36 @@ impl Filesystem for Mount {
     }
 
     fn read(&self, node: NodeId, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
-        match place!(self, node) {
-            Place::Root | Place::Org(_) => Step::Done(Err(FsError::BadHandle)),
-            // After a takeover the first to come may be a descriptor from before.
-            Place::Repo(slot) => {
-                in_repo!(slot, [], repo => repo.read_data(node, handle, offset, size))
-            }
-        }
+        self.in_held(node, move |repo| repo.read_data(node, handle, offset, size))
     }
 
     fn write(&self, node: NodeId, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {
-        match place!(self, node) {
-            Place::Root | Place::Org(_) => Step::Done(Err(FsError::BadHandle)),
-            Place::Repo(slot) => {
-                in_repo!(slot, [data], repo => repo.write_data(node, handle, offset, data))
-            }
+        if let Ok(repo) = self.held(node) {
+            return repo.write_data(node, handle, offset, data);
         }
+        let data = data.to_vec();
+        self.in_held(node, move |repo| {
+            repo.write_data(node, handle, offset, &data)
+        })
     }
 
     fn flush(&self, node: NodeId, handle: Handle) -> Step<()> {
-        self.in_held(node, |repo| repo.flush(handle))
+        self.in_held(node, move |repo| repo.flush(node, handle))
     }
 
     fn release(&self, node: NodeId, handle: Handle) {
         if let Ok(repo) = self.held(node) {
-            repo.released(handle);
+            repo.released(node, handle);
+        } else if let Step::Later(later) = self.in_held(node, move |repo| {
+            repo.released(node, handle);
+            Step::Done(Ok(()))
+        }) {
+            self.inner.env.config.runtime.spawn(later);
         }
     }
 
     fn fsync(&self, node: NodeId, handle: Handle, _: bool) -> Step<()> {
-        match place!(self, node) {
-            Place::Root | Place::Org(_) => Step::Done(Err(FsError::BadHandle)),
-            Place::Repo(slot) => in_repo!(slot, [], repo => repo.fsync(node, handle)),
-        }
+        self.in_held(node, move |repo| repo.fsync(node, handle))
     }
 
     fn fallocate(
@@ -288,11 +297,13 @@ impl Filesystem for Mount {
         offset: u64,
         length: u64,
     ) -> Step<()> {
-        self.in_held(node, |repo| repo.fallocate(handle, mode, offset, length))
+        self.in_held(node, move |repo| {
+            repo.fallocate(node, handle, mode, offset, length)
+        })
     }
 
     fn seek(&self, node: NodeId, handle: Handle, offset: u64, kind: SeekKind) -> Step<u64> {
-        self.in_held(node, |repo| repo.seek(handle, offset, kind))
+        self.in_held(node, move |repo| repo.seek(node, handle, offset, kind))
     }
 
     fn copy_file_range(
@@ -305,7 +316,7 @@ impl Filesystem for Mount {
     ) -> Step<u64> {
         match (self.held(from.0), self.held(to.0)) {
             (Ok(source), Ok(target)) if Arc::ptr_eq(&source, &target) => {
-                target.copy_file_range(from.1, from_offset, to.1, to_offset, length)
+                target.copy_file_range(from, from_offset, to, to_offset, length)
             }
             // The caller falls back to reading and writing.
             (Ok(_), Ok(_)) => Step::Done(Err(FsError::CrossDevice)),

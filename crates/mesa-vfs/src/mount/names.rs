@@ -84,7 +84,22 @@ impl Repo {
     }
 
     pub fn forget(&self, node: NodeId, count: u64) {
-        self.with(|state| state.tree.forget(node, count));
+        self.with(|state| {
+            let id = self.live(state, node);
+            state.tree.forget(node, count);
+            let Ok(id) = id else { return };
+            if state.tree.get(id).is_some_and(|node| node.lookups > 0) {
+                return;
+            }
+            // The kernel has no descriptor and no mapping of it, not even one from before.
+            let works = state.files.works(id);
+            if works.iter().any(|work| work.is_inherited()) {
+                self.queue_former(state, id);
+                for work in works {
+                    work.end_inherited();
+                }
+            }
+        });
     }
 
     pub fn opendir(self: &Arc<Self>, caller: Caller, node: NodeId) -> Step<Handle> {

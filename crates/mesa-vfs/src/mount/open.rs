@@ -333,6 +333,9 @@ impl Repo {
         }
         if let Some(handle) = handle {
             let done = self.with(|state| {
+                if state.files.handle(handle).is_none() {
+                    return resize(&self.former_work(state, node)?, size);
+                }
                 state.files.check_lost(handle)?;
                 let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
                 if !open.write {
@@ -381,7 +384,51 @@ impl Repo {
 
     /// The last descriptor is gone: what was written gets its place in the order. Returns the node
     /// if what was written by an unprivileged process takes its setuid or setgid bit away.
-    pub fn release(&self, handle: Handle) -> Option<NodeId> {
+    ///
+    /// A handle of a former process is known by its node.
+    pub fn release_of(&self, node: NodeId, handle: Handle) -> Option<NodeId> {
+        let known = self.with(|state| {
+            let known = state.files.handle(handle).is_some();
+            if !known && let Ok(id) = self.live(state, node) {
+                self.queue_former(state, id);
+            }
+            known
+        });
+        known.then(|| self.release(handle)).flatten()
+    }
+
+    /// What was written through descriptors of a former process gets its place in the order.
+    pub fn queue_former(&self, state: &mut State, id: FileId) {
+        for work in state.files.works(id) {
+            self.session.watch_again(&work);
+        }
+        if let Err(stop) = self.append_content(state, id, &Actor::default()) {
+            // The next look at the file tries again.
+            tracing::debug!(?stop, ?id, "content not yet queued");
+        }
+    }
+
+    /// A descriptor opened by a former process of the daemon.
+    pub fn former(&self, state: &State, node: NodeId) -> FsResult<OpenHandle> {
+        Ok(OpenHandle {
+            id: self.live(state, node)?,
+            node,
+            write: true,
+            append: false,
+            told: false,
+            actor: Actor::default(),
+        })
+    }
+
+    /// The work file it writes to.
+    pub fn former_work(&self, state: &State, node: NodeId) -> FsResult<Arc<WorkFile>> {
+        let id = self.live(state, node)?;
+        let work = state.files.work(id).ok_or(FsError::BadHandle)?;
+        Ok(Arc::clone(work))
+    }
+
+    /// The last descriptor is gone: see [`Repo::release_of`].
+    fn release(&self, handle: Handle) -> Option<NodeId> {
         let (dropped, strip) = self.with(|state| {
             let Some((open, work)) = state.files.closed(handle) else {
                 return (None, None);
@@ -418,18 +465,25 @@ impl Repo {
     }
 
     /// close(2) of one descriptor.
-    pub fn flush(self: &Arc<Self>, handle: Handle) -> Step<()> {
+    pub fn flush(self: &Arc<Self>, node: NodeId, handle: Handle) -> Step<()> {
         if !matches!(self.env.durability(), Durability::Close | Durability::Write) {
             return Step::Done(Ok(()));
         }
         let wait = self.with(|state| {
-            let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
+            let known = state.files.handle(handle).cloned();
+            let open = match &known {
+                Some(open) => open.clone(),
+                None => self.former(state, node)?,
+            };
             if !open.write {
                 return Ok(None);
             }
             let (id, actor) = (open.id, open.actor.clone());
             state.files.check_lost(handle)?;
-            let work = Self::file_of(state, handle)?.work.clone();
+            let work = match known {
+                Some(_) => Self::file_of(state, handle)?.work.clone(),
+                None => state.files.work(id).cloned(),
+            };
             match self.append_content(state, id, &actor) {
                 Ok(Some(seq)) => Ok(Some((seq, work))),
                 Err(Stop::Error(error)) => Err(error),
@@ -446,16 +500,12 @@ impl Repo {
 
     pub fn fsync(self: &Arc<Self>, node: NodeId, handle: Handle) -> Step<()> {
         let found = self.with(|state| {
-            let open = match state.files.handle(handle) {
+            let known = state.files.handle(handle).cloned();
+            let open = match &known {
                 Some(open) => open.clone(),
-                // From before a takeover.
-                None => OpenHandle {
-                    id: self.live(state, node)?,
-                    node,
-                    write: false,
-                    append: false,
-                    actor: Actor::default(),
-                    told: false,
+                None => match self.former(state, node) {
+                    Ok(open) => open,
+                    Err(_) => return Ok(None),
                 },
             };
             if let Some(error) = state.fenced {
@@ -467,21 +517,27 @@ impl Repo {
             let work = if named {
                 // Queued here so that its acknowledgement is known to the tree; what that
                 // could not take, the session takes.
-                let _ = self.append_content(state, open.id, &open.actor);
-                match Self::file_of(state, handle) {
-                    Ok(file) => file.work.clone(),
-                    Err(_) => state.files.work(open.id).cloned(),
+                let work = match known {
+                    Some(_) => Self::file_of(state, handle)?.work.clone(),
+                    None => state.files.work(open.id).cloned(),
+                };
+                if let Some(work) = &work {
+                    work.read_again_if_unsure();
                 }
+                let _ = self.append_content(state, open.id, &open.actor);
+                work
             } else {
                 // Nobody can find it after a crash.
                 None
             };
             let times = times(state, open.id);
             let path = state.tree.path(open.id).unwrap_or_default();
-            Ok((open, work, times, path))
+            Ok(Some((open, work, times, path)))
         });
         match found {
-            Ok((open, work, times, path)) => {
+            // Opened by a former process, and not in memory: everything there is.
+            Ok(None) => Step::Later(self.session.sync()),
+            Ok(Some((open, work, times, path))) => {
                 let work = work.as_ref().map(|w| (w, times));
                 match self.session.fsync(work, &path, &open.actor) {
                     Step::Later(synced) => {

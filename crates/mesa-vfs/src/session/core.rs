@@ -30,6 +30,8 @@ pub(super) struct Lease {
     pub wanted: bool,
     /// It was asked for on this stream.
     pub asked: bool,
+    /// A lease that the server counts as ours and we do not hold: to be given back.
+    pub unknown: Option<u64>,
 }
 
 impl Lease {
@@ -39,6 +41,7 @@ impl Lease {
         returning: false,
         wanted: false,
         asked: false,
+        unknown: None,
     };
 }
 
@@ -411,6 +414,18 @@ impl Core {
         };
         while let Some(append) = self.queue.next_append(limits, undecided) {
             out.push(Outgoing::Append(append));
+        }
+        if self.lease.state != LeaseState::Exclusive
+            && !self.queue.has_decided()
+            && let Some(number) = self.lease.unknown.take()
+        {
+            out.push(Outgoing::LeaseReturn(number, false));
+            // The return alone brings a grant only while somebody waits for the lease.
+            if self.lease.state == LeaseState::None {
+                out.push(Outgoing::LeaseRequest);
+                self.lease.wanted = true;
+                self.lease.asked = true;
+            }
         }
         if self.lease.returning && !self.queue.has_decided() {
             out.push(Outgoing::LeaseReturn(self.lease.number, false));

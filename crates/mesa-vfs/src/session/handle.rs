@@ -34,7 +34,9 @@ use crate::{
 };
 
 /// Coarsest file times of kernels without fine ones, with a margin.
-const TICK_NS: i64 = 20_000_000;
+pub(crate) const TICK_NS: i64 = 20_000_000;
+/// Looks of one sync at files that somebody goes on writing to.
+const LOOKS_MAX: usize = 3;
 /// What nobody waits for is held back this long for company: one wake-up, one read and one commit
 /// on the server then serve many operations.
 pub(super) const COMPANY_WAIT: Duration = Duration::from_millis(10);
@@ -483,11 +485,17 @@ impl Session {
     pub fn sync(self: &Arc<Self>) -> Later<FsResult<()>> {
         let me = Arc::clone(self);
         Box::pin(async move {
-            let look = Arc::clone(&me);
-            let looked = tokio::task::spawn_blocking(move || super::watch::look_at_all(&look));
-            looked.await.map_err(|_| FsError::Io)?;
-            let seq = me.last_seq();
-            me.wait_acked(seq).await
+            for _ in 0..LOOKS_MAX {
+                let look = Arc::clone(&me);
+                let looked = tokio::task::spawn_blocking(move || super::watch::look_at_all(&look));
+                looked.await.map_err(|_| FsError::Io)?;
+                let seq = me.last_seq();
+                me.wait_acked(seq).await?;
+                if !super::watch::any_unsure(&me) {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 
@@ -502,6 +510,9 @@ impl Session {
         }
         let Ok(stat) = work.stat() else { return false };
         let pick = work.pick.lock();
+        if pick.unsure {
+            return false;
+        }
         let same = |known: Option<crate::content::WorkStat>| {
             known.is_some_and(|known| !stat.differs(&known))
         };
@@ -548,6 +559,7 @@ impl Session {
             lag_bytes: core.queue.lag_bytes(),
             lag_ms: u64::try_from(age).unwrap_or(0),
             last_error: core.last_error.clone(),
+            kept: super::kept::list(&self.dir),
             recovering: recoveries.running.clone(),
             recovered: recoveries.done.clone(),
         }

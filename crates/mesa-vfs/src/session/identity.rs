@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
 
+/// Takes the place of `session.json` while the files of an ended session are deleted.
+const CLOSED: &str = "closed.json";
+
 /// Contents of `session.json`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
@@ -93,6 +96,10 @@ impl StateDir {
         std::fs::write(self.path.join("boot"), now)
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn journal_dir(&self, number: u64) -> PathBuf {
         self.path.join(format!("journal-{number}"))
     }
@@ -138,9 +145,24 @@ impl StateDir {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Forgets the identity.
+    /// Forgets the identity of a session that ended in good order: what else is here is of no use
+    /// any more, until [`StateDir::emptied`].
     pub fn forget(&self) -> io::Result<()> {
-        match std::fs::remove_file(self.path.join("session.json")) {
+        let stored = self.path.join("session.json");
+        match std::fs::rename(stored, self.path.join(CLOSED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the last session ended in good order and its files may still be here.
+    pub fn is_closed(&self) -> bool {
+        self.path.join(CLOSED).exists()
+    }
+
+    /// The files of the session that ended are gone.
+    pub fn emptied(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.path.join(CLOSED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

@@ -38,9 +38,18 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
             let mine =
                 core.lease.state == LeaseState::Exclusive && core.lease.number == recall.lease;
             core.lease.returning |= mine;
+            // Granted to a former process of this session, or before a reconnect: nobody but us can
+            // give it back, and whoever asks for it waits.
+            let unknown = core.lease.state != LeaseState::Exclusive;
+            if unknown {
+                core.lease.unknown = Some(recall.lease);
+            }
             let last = core.queue.last();
             drop(core);
-            if mine {
+            if unknown {
+                session.wake_writer.ring();
+            }
+            if mine || unknown {
                 // Whoever wants it must not wait for uploads.
                 session.make_way(last, true);
             }

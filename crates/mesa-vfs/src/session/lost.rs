@@ -19,6 +19,7 @@ use super::{
     core::Lease,
     handle::head_info,
     identity::{Identity, StateDir},
+    kept,
     link::invalid,
     open::{self, bounds, remove_dir},
     queue::Queue,
@@ -225,6 +226,9 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
     let me = Arc::clone(session);
     let stored = identity.clone();
     let renewed = tokio::task::spawn_blocking(move || {
+        let aside = kept::directory(&me.dir, me.now());
+        kept::keep_damaged(&me.dir.journal_dir(number), &aside)?;
+        kept::keep_damaged(&me.dir.journal_dir(old.journal), &aside)?;
         remove_dir(&me.dir.journal_dir(number))?;
         me.dir.store(&stored)?;
         let journal = Journal::open(&me.dir.journal_dir(number))?.0;

@@ -19,7 +19,7 @@ use super::{
     core::{Bounds, Core},
     handle::head_info,
     identity::{Identity, StateDir},
-    lost,
+    kept, lost,
     queue::{Body, ContentJob, Pending, Place},
 };
 use crate::{
@@ -51,6 +51,18 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         distrust(&dir).map_err(at)?;
     }
     dir.note_boot().map_err(at)?;
+    let lost = kept::directory(&dir, config.clock.now());
+    let mut notes = Vec::new();
+    if stored.is_none() && !seeded {
+        if dir.is_closed() {
+            empty(&dir).map_err(at)?;
+        } else if kept::keep_unknown(&dir, &lost).map_err(at)? {
+            notes.push(format!(
+                "session.json is missing: the journal and files that were here are in {}",
+                lost.display()
+            ));
+        }
+    }
     let known = match &stored {
         Some(identity) => {
             Journal::open(&dir.journal_dir(identity.journal))
@@ -96,10 +108,12 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
     );
     if !(same || seeded && identity.is_none()) {
         // Leftovers of a start that was cut off before it stored this number.
+        kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?;
         remove_dir(&dir.journal_dir(number)).map_err(at)?;
     }
     dir.store(&next).map_err(at)?;
     if let (Some(old), false) = (&identity, same) {
+        kept::keep_damaged(&dir.journal_dir(old.journal), &lost).map_err(at)?;
         remove_dir(&dir.journal_dir(old.journal)).map_err(at)?;
     }
     identity = Some(next);
@@ -119,15 +133,31 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         core.ids.grant(ids);
     }
     if let Some(damage) = known.damage.as_ref().or(found.damage.as_ref()) {
-        let message = format!(
-            "the journal is damaged at byte {}; what follows was kept in {}",
+        notes.push(format!(
+            "the journal is damaged at byte {}: {} operations could not be read; they and the \
+             files they may need are in {}",
             damage.offset,
-            damage.aside.display()
-        );
+            damage.operations,
+            lost.display()
+        ));
+    }
+    let damaged = kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?
+        || known.damage.is_some()
+        || found.damage.is_some();
+    for message in notes {
         tracing::error!("{message}");
         core.last_error = Some((config.clock.now().millis(), message));
     }
-    let (ops, works) = restore(&mut core, found, &work_dir, acked, &config).map_err(at)?;
+    let aside = damaged.then(|| lost.join("work"));
+    let (ops, works) = restore(
+        &mut core,
+        found,
+        &work_dir,
+        acked,
+        &config,
+        aside.as_deref(),
+    )
+    .map_err(at)?;
     let content = content_of(&config, &answer, &limits)?;
     let session = Session::new(config, dir, core, info, content, work_dir);
     for work in &works {
@@ -253,10 +283,15 @@ fn restore(
     work_dir: &Arc<WorkDir>,
     acked: ClientSeq,
     config: &SessionConfig,
+    aside: Option<&Path>,
 ) -> io::Result<(Vec<RecoveredOp>, Vec<RecoveredWork>)> {
     let keep = needed_works(&found, acked);
     let highest = keep.iter().map(|id| id.0).max().unwrap_or(0);
     work_dir.reserve_below(highest + 1);
+    if let Some(aside) = aside {
+        // The operations that name them could not be read.
+        work_dir.keep_others(&keep, aside)?;
+    }
     work_dir.retain(&keep)?;
     let mut files: HashMap<WorkId, Arc<WorkFile>> = HashMap::new();
     let mut works = Vec::new();
@@ -359,11 +394,20 @@ fn needed_works(found: &Found, acked: ClientSeq) -> HashSet<WorkId> {
 
 /// Deletes the state of a session that ended in good order.
 pub(super) fn forget(session: &Session) -> io::Result<()> {
-    let number = session.core.lock().identity.journal;
     session.dir.forget()?;
-    remove_dir(&session.dir.journal_dir(number))?;
     session.work_dir.retain(&HashSet::new())?;
-    Ok(())
+    empty(&session.dir)
+}
+
+/// Deletes what an ended session left.
+fn empty(dir: &StateDir) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir.path())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("journal-") {
+            remove_dir(&entry.path())?;
+        }
+    }
+    dir.emptied()
 }
 
 pub(super) fn remove_dir(path: &Path) -> io::Result<()> {

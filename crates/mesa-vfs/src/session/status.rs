@@ -76,6 +76,8 @@ pub struct Status {
     pub lag_ms: u64,
     /// Last failure of the link or of an operation, with its time in Unix milliseconds.
     pub last_error: Option<(i64, String)>,
+    /// Directories with operations or files that could not be sent and are kept there.
+    pub kept: Vec<std::path::PathBuf>,
     /// `recovered/...` bookmarks made from this state directory that are still being filled.
     pub recovering: Vec<String>,
     /// `recovered/...` bookmarks filled since the start.

@@ -12,7 +12,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Session;
-use crate::content::{WorkFile, WorkId};
+use crate::{
+    content::{Protect, WorkFile, WorkId},
+    transfer,
+};
 
 /// Looks after the last descriptor for writing was closed, in milliseconds.
 const LOOKS_MS: [i64; 2] = [2_000, 10_000];
@@ -144,13 +147,19 @@ fn look(session: &Session) {
     let due = session.watch.due();
     let works: Vec<_> = due.iter().map(|(work, _)| Arc::clone(work)).collect();
     report_changed(session, &works);
-    if let Some(probe) = &session.config.quiet {
-        for (work, last) in due {
-            if last && !work.look_quiet(&**probe) && work.writers() == 0 {
-                // A mapping outlived its descriptor.
-                session.watch.add(&work);
-            }
+    let probe = session.config.quiet.as_deref();
+    let seen = session.work_dir.protection() != Protect::Never;
+    for (work, last) in due {
+        if !last && !work.is_inherited() {
+            continue;
         }
+        // A mapping outlived its descriptor.
+        let mapped = probe.is_some_and(|probe| !work.look_quiet(probe));
+        if last && work.writers() == 0 && (mapped || seen && work.is_unsure()) {
+            session.watch.add(&work);
+        }
+    }
+    if probe.is_some() {
         settle(session);
     }
 }
@@ -197,9 +206,33 @@ fn all(session: &Session) -> Vec<Arc<WorkFile>> {
 pub(super) fn look_at_all(session: &Session) {
     let works: Vec<_> = all(session)
         .into_iter()
-        .filter(|work| !work.is_quiet())
+        .filter(|work| !work.is_quiet() || work.is_unsure())
         .collect();
     report_changed(session, &works);
+}
+
+/// Whether a work file may hold other bytes than those last read.
+pub(super) fn any_unsure(session: &Session) -> bool {
+    let works = all(session);
+    works
+        .iter()
+        .any(|work| !work.is_dropped() && work.is_unsure())
+}
+
+fn is_changed(session: &Session, work: &Arc<WorkFile>) -> bool {
+    let Ok(stat) = work.stat() else {
+        return false;
+    };
+    let (queued, read, unsure) = {
+        let pick = work.pick.lock();
+        (pick.queued, pick.stat, pick.unsure)
+    };
+    if queued.is_none_or(|queued| stat.differs(&queued)) {
+        return true;
+    }
+    // Otherwise it is about to be read anyway.
+    let was_read = read.is_some_and(|read| !stat.differs(&read));
+    unsure && was_read && transfer::is_changed_unseen(session, work)
 }
 
 /// Tells the tree of each file that changed since it was last queued.
@@ -208,11 +241,7 @@ pub(super) fn report_changed(session: &Session, works: &[Arc<WorkFile>]) {
         return;
     };
     for work in works.iter().filter(|work| !work.is_dropped()) {
-        let changed = work.stat().is_ok_and(|stat| {
-            let queued = work.pick.lock().queued;
-            queued.is_none_or(|queued| stat.differs(&queued))
-        });
-        if changed {
+        if is_changed(session, work) {
             sink.on_work_changed(work.file());
         }
     }

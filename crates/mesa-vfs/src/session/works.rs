@@ -179,6 +179,11 @@ impl Session {
         }
     }
 
+    /// Somebody may have written to it without our knowing.
+    pub(crate) fn watch_again(&self, work: &Arc<WorkFile>) {
+        self.watch.add(work);
+    }
+
     /// The node is gone, or is served from the cache again. The local file goes when the last
     /// user and the last operation waiting for its bytes let go of it.
     pub fn drop_work(&self, work: &Arc<WorkFile>) {
@@ -213,7 +218,7 @@ pub(super) fn mark_of(work: &WorkFile) -> Record {
         mark: WorkMark {
             work: work.id(),
             base: pick.base,
-            clean: pick.stat,
+            clean: pick.stat.filter(|_| !pick.unsure),
         },
     }
 }

@@ -12,11 +12,12 @@ use mesa_object::{
     OrgKey,
     content::{BuiltContent, Sparse, of_slice, of_sparse},
 };
+use mesa_types::Nanos;
 
 use crate::{
     content::{WorkFile, WorkStat, store},
     fs::{FsError, FsResult},
-    session::QuietProbe,
+    session::{QuietProbe, TICK_NS},
 };
 
 /// Files up to this size are read at once and kept in memory until they are sent.
@@ -26,6 +27,8 @@ const IN_MEMORY: u64 = 8 << 20;
 pub(super) struct Pick {
     /// Attributes just before it was read.
     pub stat: WorkStat,
+    /// Every later change shows in the attributes.
+    pub sure: bool,
     pub built: BuiltContent,
     /// All of it, when it is small enough.
     pub bytes: Option<Bytes>,
@@ -75,11 +78,17 @@ pub(super) fn pick(
     let file = work.directory().open_read(work.id());
     let file = File::from(file.map_err(|error| store::local(&error))?);
     let changes = work.changes();
-    let settled = work.writers() == 0 && quiet.is_some_and(|quiet| quiet(file.as_fd()));
-    let pick = read(key, file)?;
+    let own = work.writers() > u32::from(work.is_inherited());
+    let settled = !own && quiet.is_some_and(|quiet| quiet(file.as_fd()));
+    if settled {
+        work.end_inherited();
+    }
+    let protected = (!settled).then(|| protect(work, &file)).flatten();
+    let mut pick = read(key, file)?;
     if settled {
         work.settle(changes, pick.stat);
     }
+    pick.sure = settled || is_sure(protected, pick.stat);
     Ok(pick)
 }
 
@@ -87,6 +96,7 @@ pub(super) fn pick(
 pub(super) fn pick_copy(key: &OrgKey, work: &Arc<WorkFile>) -> FsResult<Pick> {
     let file = work.directory().open_read(work.id());
     let file = File::from(file.map_err(|error| store::local(&error))?);
+    let protected = protect(work, &file);
     let stat = stat(&file)?;
     let (id, copy) = work
         .directory()
@@ -96,7 +106,20 @@ pub(super) fn pick_copy(key: &OrgKey, work: &Arc<WorkFile>) -> FsResult<Pick> {
     store::copy(&file, &copy, stat.size).map_err(|error| store::local(&error))?;
     let mut pick = read(key, copy.into())?;
     pick.stat = stat;
+    pick.sure = is_sure(protected, stat);
     Ok(pick)
+}
+
+/// See [`crate::content::protect`].
+fn protect(work: &WorkFile, file: &File) -> Option<Nanos> {
+    work.directory().protection().protect(file.as_fd())
+}
+
+/// Whether what happened after the attributes were taken shows in them. A page may become writable
+/// between the two: then ctime is not before the time of the protection, and the store that made it
+/// so may come after the reading.
+fn is_sure(protected: Option<Nanos>, stat: WorkStat) -> bool {
+    protected.is_some_and(|since| stat.ctime.0.saturating_add(TICK_NS) < since.0)
 }
 
 fn read(key: &OrgKey, file: File) -> FsResult<Pick> {
@@ -112,6 +135,7 @@ fn read(key: &OrgKey, file: File) -> FsResult<Pick> {
             let built = of_slice(key, &bytes);
             return Ok(Pick {
                 stat,
+                sure: false,
                 built,
                 bytes: Some(bytes.into()),
                 file,
@@ -126,6 +150,7 @@ fn read(key: &OrgKey, file: File) -> FsResult<Pick> {
     let built = of_sparse(key, &mut source).map_err(local)?;
     Ok(Pick {
         stat,
+        sure: false,
         built,
         bytes: None,
         file,

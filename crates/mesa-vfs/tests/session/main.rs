@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod content;
+mod kept;
 mod order;
 mod rig;
 mod server;
@@ -419,4 +420,28 @@ async fn a_state_directory_belongs_to_one_process() {
     let second = mesa_vfs::session::Session::open(rig::config(&server, state.path(), cache.path()));
     let refused = second.await.err().unwrap();
     assert!(matches!(refused, mesa_vfs::session::OpenError::InUse(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recalled_lease_of_a_former_process_is_given_back_at_once() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let m = mount(&server, state.path()).await;
+    m.acked(m.create("a").await).await;
+    let holds = |session: &str| {
+        let inner = server.inner.lock();
+        inner.exclusive.as_ref().is_some_and(|e| e.0 == session)
+    };
+    assert!(holds("ses_1"));
+    m.kill().await;
+    server.cut();
+    let m = mount(&server, state.path()).await;
+    until("attached", || {
+        m.session.status().connection == Connection::Attached
+    })
+    .await;
+    assert!(holds("ses_1"), "the server counts it as the holder still");
+    server.recall("other");
+    until("the return", || holds("somebody else")).await;
+    assert_eq!(server.sessions(), ["ses_1"]);
 }

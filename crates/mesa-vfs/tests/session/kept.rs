@@ -1,0 +1,121 @@
+//! What cannot be sent is kept and reported.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    rig::{self, mount, noise, until},
+    server::{Faults, Server},
+};
+
+fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn holds(dir: &Path, bytes: &[u8]) -> bool {
+    let mut found = Vec::new();
+    files(dir, &mut found);
+    found
+        .iter()
+        .any(|path| std::fs::read(path).unwrap() == bytes)
+}
+
+/// A state directory with work the server never saw.
+async fn unsent(server: &std::sync::Arc<Server>, state: &Path, bytes: &[u8]) {
+    let m = mount(server, state).await;
+    m.acked(m.create("a").await).await;
+    server.inner.lock().faults.hold = true;
+    for n in 0..10 {
+        m.create(&format!("n{n}")).await;
+    }
+    let (work, _) = m.create_work("big").await;
+    rig::write(&work, 0, bytes);
+    m.close(&work).unwrap();
+    drop(work);
+    m.kill().await;
+    server.cut();
+    server.inner.lock().faults = Faults::default();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_identity_everything_is_kept_and_said() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let bytes = noise(100_000, 1);
+    unsent(&server, state.path(), &bytes).await;
+    std::fs::remove_file(state.path().join("session.json")).unwrap();
+    // The server forgets who held the lease after a while.
+    server.inner.lock().exclusive = None;
+    let m = mount(&server, state.path()).await;
+    let status = m.session.status();
+    assert_eq!(status.kept.len(), 1);
+    assert!(status.last_error.unwrap().1.contains("session.json"));
+    assert!(holds(&status.kept[0], &bytes));
+    assert!(status.kept[0].join("journal-1").is_dir());
+    m.acked(m.create("later").await).await;
+    m.session.close().await.unwrap();
+    m.kill().await;
+    // Nor does an end in good order delete it; it is said again at the next start.
+    let again = mount(&server, state.path()).await;
+    assert_eq!(again.session.status().kept, status.kept);
+    assert!(holds(&status.kept[0], &bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_damaged_record_everything_is_kept_and_said() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let bytes = noise(100_000, 2);
+    unsent(&server, state.path(), &bytes).await;
+    let mut segments = Vec::new();
+    files(&state.path().join("journal-1"), &mut segments);
+    let hit = segments.iter().any(|path| {
+        let mut journal = std::fs::read(path).unwrap();
+        let at = journal.windows(2).position(|w| w == b"n4");
+        if let Some(at) = at {
+            journal[at] ^= 0x20;
+            std::fs::write(path, journal).unwrap();
+        }
+        at.is_some()
+    });
+    assert!(hit);
+    let m = mount(&server, state.path()).await;
+    until("what could be read is sent", || {
+        m.session.status().lag_ops == 0
+    })
+    .await;
+    let status = m.session.status();
+    assert_eq!(status.kept.len(), 1);
+    // n4 to n9, the last file and its content.
+    let told = status.last_error.unwrap().1;
+    assert!(told.contains("8 operations could not be read"), "{told}");
+    assert!(holds(&status.kept[0], &bytes));
+    m.session.close().await.unwrap();
+    assert!(holds(&status.kept[0], &bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_in_good_order_leaves_nothing_to_keep() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let m = mount(&server, state.path()).await;
+        let (work, _) = m.create_work("a").await;
+        rig::write(&work, 0, b"bytes");
+        m.acked(m.close(&work).unwrap()).await;
+        m.session.close().await.unwrap();
+        assert!(m.session.status().kept.is_empty());
+        // As if it died before it deleted its files.
+        drop(work);
+        m.kill().await;
+        server.inner.lock().exclusive = None;
+        std::fs::create_dir_all(state.path().join("journal-1")).unwrap();
+        std::fs::write(state.path().join("closed.json"), b"{}").unwrap();
+    }
+}
