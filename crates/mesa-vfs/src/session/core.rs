@@ -259,13 +259,8 @@ impl Core {
 
     /// Moves content that is not known yet out of the way of operations at `up_to`: see
     /// [`super::way`]. Nothing is sent in the old places before [`Core::moved`].
-    pub fn make_way(&mut self, up_to: ClientSeq, recalled: bool) -> Vec<Moved> {
-        let (spared, decided) = if recalled {
-            (0, true)
-        } else {
-            (way::SPARED, false)
-        };
-        let places = self.queue.bulk(up_to, spared, decided);
+    pub fn make_way(&mut self, up_to: ClientSeq, whom: way::For) -> Vec<Moved> {
+        let places = self.queue.bulk(up_to, whom);
         if places.is_empty() {
             return Vec::new();
         }

@@ -25,6 +25,7 @@ use super::{
     link, nodes, open,
     queue::{ContentJob, Group, Place, Room},
     watch::Watch,
+    way::For,
     works::mark_of,
 };
 use crate::{
@@ -156,7 +157,7 @@ impl Session {
         };
         if full {
             // What waits behind the upload of a large file is not to fill the queue.
-            self.make_way(last, false);
+            self.make_way(last, For::Operation);
         }
         match readiness {
             Readiness::Local => Mode::Local,
@@ -302,7 +303,7 @@ impl Session {
         let queued = self.core.lock().append_undecided(op, actor, reply, now);
         let error = match queued {
             Ok(seq) => {
-                self.make_way(seq, false);
+                self.make_way(seq, For::Operation);
                 None
             }
             Err(Refused::Retry) => Some(FsError::Busy),
@@ -368,14 +369,14 @@ impl Session {
             }
             core.generation
         };
-        self.make_way(seq, false);
+        self.make_way(seq, For::Operation);
         self.wake_transfer.ring();
         self.wait_place(seq, generation)
     }
 
     /// Content that is not on the server yet lets operations at `up_to` pass.
-    pub(super) fn make_way(&self, up_to: ClientSeq, recalled: bool) {
-        let moved = self.core.lock().make_way(up_to, recalled);
+    pub(super) fn make_way(&self, up_to: ClientSeq, whom: For) {
+        let moved = self.core.lock().make_way(up_to, whom);
         if moved.is_empty() {
             return;
         }

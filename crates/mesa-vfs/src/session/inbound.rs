@@ -51,7 +51,7 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
             }
             if mine || unknown {
                 // Whoever wants it must not wait for uploads.
-                session.make_way(last, true);
+                session.make_way(last, super::way::For::Recall);
             }
             session.bump();
         }

@@ -366,15 +366,15 @@ impl Queue {
     }
 
     /// See [`way::bulk`].
-    pub fn bulk(&self, up_to: ClientSeq, spared: u64, decided: bool) -> Vec<ClientSeq> {
+    pub(super) fn bulk(&self, up_to: ClientSeq, whom: way::For) -> Vec<ClientSeq> {
         let waiting = self
             .unread
             .range(..=up_to.0)
             .map(|&seq| self.unread_size(seq));
-        if waiting.clone().next().is_none() || (!decided && waiting.sum::<u64>() <= spared) {
+        if whom.spares(waiting) {
             return Vec::new();
         }
-        way::bulk(self.items.iter(), up_to, spared, decided)
+        way::bulk(self.items.iter(), up_to, whom)
     }
 
     /// The content at `from` gets the next place instead of its own, where `nothing` will be sent

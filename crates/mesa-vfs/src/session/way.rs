@@ -15,23 +15,55 @@
 use std::collections::{HashMap, HashSet};
 
 use mesa_proto::v1::{self, op::Kind};
-use mesa_types::FileId;
+use mesa_types::{FileId, limits};
 
 use super::{
     ClientSeq,
     queue::{Body, ContentJob, Pending},
 };
 
-/// Content of other files that an urgent operation may have to wait for, in bytes.
-pub(super) const SPARED: u64 = 8 << 20;
+/// Who content makes way for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// Somebody here, who waits for an operation.
+    Operation,
+    /// Another session that wants the lease: only content decided under it is in the way.
+    Recall,
+}
+
+impl For {
+    /// Bytes of other files' content that are waited for.
+    fn spared(self) -> u64 {
+        match self {
+            Self::Operation => 8 << 20,
+            Self::Recall => 1 << 20,
+        }
+    }
+
+    /// The largest file that is waited for: a recall waits for no upload, but does for what travels
+    /// inside the operations, so that whoever recalls finds small files as they were closed.
+    fn file_max(self) -> u64 {
+        match self {
+            Self::Operation => u64::MAX,
+            Self::Recall => limits::INLINE_MAX as u64,
+        }
+    }
+
+    /// Whether nothing of `sizes` is too much to wait for.
+    pub fn spares(self, sizes: impl Iterator<Item = u64>) -> bool {
+        let (sum, max) = sizes.fold((0u64, 0), |(sum, max), size| {
+            (sum.saturating_add(size), size.max(max))
+        });
+        sum <= self.spared() && max <= self.file_max()
+    }
+}
 
 /// The places of content that makes way for an operation at `up_to`, in order: the largest first
-/// until at most `spared` bytes are left in front. `decided`: only content decided under a lease.
+/// until what is left in front may be waited for.
 pub(super) fn bulk<'a>(
     items: impl DoubleEndedIterator<Item = &'a Pending>,
     up_to: ClientSeq,
-    spared: u64,
-    decided: bool,
+    whom: For,
 ) -> Vec<ClientSeq> {
     let mut concerned = Concerned::default();
     let mut may_move: HashMap<FileId, (u64, Vec<ClientSeq>)> = HashMap::new();
@@ -41,7 +73,7 @@ pub(super) fn bulk<'a>(
             Body::Ready(op) | Body::Moving(op) => concerned.note(op),
             Body::Content(job) => {
                 let file = job.work.file();
-                let counts = item.seq <= up_to && (!decided || item.lease != 0);
+                let counts = item.seq <= up_to && (whom == For::Operation || item.lease != 0);
                 if counts {
                     in_front += job.size;
                 }
@@ -59,10 +91,10 @@ pub(super) fn bulk<'a>(
     let mut files: Vec<_> = may_move.into_values().collect();
     files.sort_unstable();
     let mut places = Vec::new();
-    while in_front > spared || decided {
-        let Some((size, of_file)) = files.pop() else {
+    while let Some((size, of_file)) = files.pop() {
+        if in_front <= whom.spared() && size <= whom.file_max() {
             break;
-        };
+        }
         in_front -= size;
         places.extend(of_file);
     }
