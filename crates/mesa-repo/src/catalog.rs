@@ -9,7 +9,7 @@ mod repos;
 mod upstreams;
 mod webhooks;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use mesa_meta::{Batch, Committed, Key, MetaStore};
 use mesa_types::{BookmarkName, ChangeId, KeyId, Nanos, OrgId, Random, RepoId, time::Clock};
@@ -32,9 +32,11 @@ use crate::{
 };
 
 /// How often a compare-and-swap is tried before the caller is told of the conflict. From the
-/// second attempt on, callers of this process take turns, so that more are needed only against
-/// other processes.
-pub const CAS_ATTEMPTS: usize = 16;
+/// second attempt on callers of this process take turns, and from the third on they wait a little,
+/// so that whoever wins on a first attempt all the time leaves a gap.
+pub const CAS_ATTEMPTS: usize = 48;
+/// Longest wait before an attempt: all of them together wait about a second at most.
+const BACKOFF_MAX: Duration = Duration::from_millis(32);
 /// Locks for taking turns; things whose hashes collide share one.
 const TURNS: usize = 64;
 /// Rows read at a time when a listing filters.
@@ -310,7 +312,7 @@ impl Catalog {
     }
 
     /// What a compare-and-swap of the thing named by `of` holds during an attempt: nothing at
-    /// first, and a lock once it lost.
+    /// first, and a lock once it lost. Waits before the later attempts.
     pub(crate) async fn turn(
         &self,
         attempt: usize,
@@ -318,6 +320,12 @@ impl Catalog {
     ) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         if attempt == 0 {
             return None;
+        }
+        if attempt > 1 {
+            let mut jitter = [0];
+            self.shared.random.fill(&mut jitter);
+            let longest = BACKOFF_MAX.min(Duration::from_millis(1 << attempt.min(16)));
+            tokio::time::sleep(longest * u32::from(jitter[0]) / 255).await;
         }
         let mut hasher = std::hash::DefaultHasher::new();
         of.hash(&mut hasher);

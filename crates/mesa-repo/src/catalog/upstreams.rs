@@ -4,7 +4,7 @@ use mesa_meta::Batch;
 use mesa_types::{OrgId, RepoId, SyncId};
 use serde_json::json;
 
-use super::{Actor, Catalog};
+use super::{Actor, CAS_ATTEMPTS, Catalog};
 use crate::{
     error::Error,
     page::{Page, PageRequest},
@@ -81,49 +81,61 @@ impl Catalog {
         new: Option<NewUpstream>,
         actor: &Actor,
     ) -> Result<(), Error> {
-        let read = self.upstream(org, repo).await?;
-        let mut batch = Batch::new();
-        let action = match (&read, new) {
-            (None, None) => return Ok(()),
-            (Some(read), None) => {
-                batch.remove_record(read);
-                "repo.upstream_remove"
-            }
-            (read, Some(new)) => {
-                let auth = match new.auth {
-                    None => read.as_ref().and_then(|r| r.auth.clone()),
-                    Some(None) => None,
-                    Some(Some(auth)) => Some(self.sealed_auth(repo, auth)?),
-                };
-                if new.url.len() > URL_BYTES_MAX {
-                    return Err(Error::invalid(
-                        "INVALID_UPSTREAM_URL",
-                        format!("an upstream's URL must have at most {URL_BYTES_MAX} bytes"),
-                    ));
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, repo).await;
+            let read = self.upstream(org, repo).await?;
+            let mut batch = Batch::new();
+            let action = match (&read, &new) {
+                (None, None) => return Ok(()),
+                (Some(read), None) => {
+                    batch.remove_record(read);
+                    "repo.upstream_remove"
                 }
-                let upstream = Upstream {
-                    org: org.clone(),
-                    repo: repo.clone(),
-                    url: new.url,
-                    auth,
-                    updated: self.now(),
-                };
-                match read {
-                    Some(read) => batch.replace_record(&upstream, read.version),
-                    None => batch.insert_record(&upstream),
-                };
-                "repo.upstream_set"
+                (read, Some(new)) => {
+                    let next = self.next_upstream(org, repo, read.as_deref(), new)?;
+                    match read {
+                        Some(read) => batch.replace_record(&next, read.version),
+                        None => batch.insert_record(&next),
+                    };
+                    "repo.upstream_set"
+                }
+            };
+            self.audit(&mut batch, org, actor, action, repo.as_str(), json!({}));
+            if self.commit(batch).await? {
+                return Ok(());
             }
-        };
-        self.audit(&mut batch, org, actor, action, repo.as_str(), json!({}));
-        if self.commit(batch).await? {
-            Ok(())
-        } else {
-            Err(Error::contended())
         }
+        Err(Error::contended())
     }
 
-    fn sealed_auth(&self, repo: &RepoId, auth: NewUpstreamAuth) -> Result<UpstreamAuth, Error> {
+    fn next_upstream(
+        &self,
+        org: &OrgId,
+        repo: &RepoId,
+        read: Option<&Upstream>,
+        new: &NewUpstream,
+    ) -> Result<Upstream, Error> {
+        let auth = match &new.auth {
+            None => read.and_then(|read| read.auth.clone()),
+            Some(None) => None,
+            Some(Some(auth)) => Some(self.sealed_auth(repo, auth)?),
+        };
+        if new.url.len() > URL_BYTES_MAX {
+            return Err(Error::invalid(
+                "INVALID_UPSTREAM_URL",
+                format!("an upstream's URL must have at most {URL_BYTES_MAX} bytes"),
+            ));
+        }
+        Ok(Upstream {
+            org: org.clone(),
+            repo: repo.clone(),
+            url: new.url.clone(),
+            auth,
+            updated: self.now(),
+        })
+    }
+
+    fn sealed_auth(&self, repo: &RepoId, auth: &NewUpstreamAuth) -> Result<UpstreamAuth, Error> {
         let name_len = auth.username.as_ref().map_or(0, String::len);
         if auth.secret.is_empty() || auth.secret.len() + name_len > SECRET_BYTES_MAX {
             return Err(Error::invalid(
@@ -133,7 +145,7 @@ impl Catalog {
         }
         Ok(UpstreamAuth {
             kind: auth.kind,
-            username: auth.username,
+            username: auth.username.clone(),
             secret: self.sealed_text(PURPOSE, repo.as_str(), &auth.secret),
         })
     }

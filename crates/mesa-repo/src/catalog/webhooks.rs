@@ -17,7 +17,7 @@ use crate::{
     auth::Principal,
     error::{Error, ErrorKind},
     page::{Page, PageRequest},
-    record::{self, RecordBatch, Versioned},
+    record::{self, Record, RecordBatch, Versioned},
     records::{
         OperationKind, WebhookTarget,
         webhook::{
@@ -338,16 +338,19 @@ impl Catalog {
         id: &WebhookId,
         actor: &Actor,
     ) -> Result<(), Error> {
-        let read = self.webhook(caller, id).await?;
-        let mut batch = Batch::new();
-        batch.remove_record(&read);
-        self.audit_webhook(&mut batch, &read, actor, "webhook_target.delete");
-        if !self.commit(batch).await? {
-            return Err(Error::contended());
+        for attempt in 0..CAS_ATTEMPTS {
+            let _turn = self.turn(attempt, id).await;
+            let read = self.webhook(caller, id).await?;
+            let mut batch = Batch::new();
+            batch.remove_record(&read);
+            self.audit_webhook(&mut batch, &read, actor, "webhook_target.delete");
+            if self.commit(batch).await? {
+                self.note_hooked(&caller.org).await?;
+                while self.drop_deliveries(&caller.org, id, 0).await? > 0 {}
+                return Ok(());
+            }
         }
-        self.note_hooked(&caller.org).await?;
-        while self.drop_deliveries(&caller.org, id, 0).await? > 0 {}
-        Ok(())
+        Err(Error::contended())
     }
 
     /// The secret that signs a target's deliveries.
@@ -383,7 +386,7 @@ impl Catalog {
         Ok(all.into_iter().map(|t| t.record).filter(wanted).collect())
     }
 
-    async fn first_rows<R: record::Record>(
+    async fn first_rows<R: Record>(
         &self,
         prefix: &mesa_meta::Key,
         max: usize,
@@ -582,13 +585,14 @@ impl Catalog {
         let mut batch = Batch::new();
         for delivery in rows {
             let queued = QueuedDelivery::key_of(&delivery.org, &delivery.target, &delivery.id);
+            // Without conditions: an attempt recorded meanwhile goes too, and one recorded later
+            // finds no row to replace.
             batch
-                .remove_record(delivery)
+                .delete(mesa_meta::Table::Hooks, delivery.key())
                 .delete(mesa_meta::Table::Hooks, queued);
         }
-        // A conflict is an attempt that ended meanwhile; the next call goes on.
-        if !rows.is_empty() && !self.commit(batch).await? {
-            return Err(Error::contended());
+        if !rows.is_empty() {
+            self.commit(batch).await?;
         }
         Ok(rows.len())
     }

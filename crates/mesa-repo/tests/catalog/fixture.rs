@@ -29,8 +29,8 @@ impl Clock for ManualClock {
     }
 }
 
-pub struct Fixture {
-    pub store: Arc<MemoryStore>,
+pub struct Fixture<S = MemoryStore> {
+    pub store: Arc<S>,
     pub clock: Arc<ManualClock>,
     pub catalog: Catalog,
     pub auth: Authenticator,
@@ -58,7 +58,13 @@ pub fn clock() -> Arc<ManualClock> {
 
 impl Fixture {
     pub async fn new() -> Self {
-        let (store, clock) = (Arc::new(MemoryStore::new()), clock());
+        Self::over(Arc::new(MemoryStore::new())).await
+    }
+}
+
+impl<S: MetaStore> Fixture<S> {
+    pub async fn over(store: Arc<S>) -> Self {
+        let clock = clock();
         let catalog = catalog_over(Arc::clone(&store) as Arc<dyn MetaStore>, Arc::clone(&clock));
         let new = NewOrg {
             slug: "acme".parse().unwrap(),

@@ -6,6 +6,7 @@ mod auth;
 mod bookmarks;
 mod bootstrap;
 mod changes;
+mod contended;
 mod fixture;
 mod golden;
 mod hooks;
