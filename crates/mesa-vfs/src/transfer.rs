@@ -189,6 +189,13 @@ async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: 
     let extents = extents::between(session, &job, base, &pick).await;
     let time = job.times.content_time(pick.stat.mtime);
     let inline = inline(session, &pick).cloned();
+    if let Some(bytes) = &inline
+        && !session.is_sole_writer()
+    {
+        // What the next change is compared with: the server has it only until somebody else's is
+        // sealed.
+        session.content().put(content, bytes.clone());
+    }
     let set = v1::SetContent {
         id: job.work.file().0,
         base: Some(convert::content_to_wire(&base)),

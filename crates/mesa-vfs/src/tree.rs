@@ -461,12 +461,12 @@ impl Tree {
 
     /// One directory must be read again before it answers.
     pub fn mark_dir_stale(&mut self, id: FileId) {
-        if let Some(dir) = self.get_mut(id).and_then(Node::dir_mut)
-            && dir.loaded == Loaded::Yes
-        {
-            dir.loaded = Loaded::Stale;
-            dir.as_of = 0;
+        if let Some(dir) = self.get_mut(id).and_then(Node::dir_mut) {
             dir.tree = None;
+            if dir.loaded == Loaded::Yes {
+                dir.loaded = Loaded::Stale;
+                dir.as_of = 0;
+            }
         }
     }
 

@@ -100,7 +100,7 @@ impl Fetcher {
         &self.key
     }
 
-    /// One object, verified. `size` is about its length.
+    /// One object, verified. `size` is about its length. `Stale`: the server does not have it.
     pub async fn object(self: &Arc<Self>, kind: Kind, id: ObjectId, size: u64) -> FsResult<Bytes> {
         let (send, receive) = oneshot::channel();
         let call = {
@@ -225,8 +225,9 @@ impl Fetcher {
 
     fn check(&self, kind: Kind, id: ObjectId, data: v1::ChunkData) -> FsResult<Bytes> {
         if data.missing {
-            tracing::error!(%id, "the server does not have an object it named");
-            return Err(FsError::Io);
+            // Replaced since it was named; who wants it looks for what is there now.
+            tracing::debug!(%id, "the server does not have an object");
+            return Err(FsError::Stale);
         }
         let bytes = decompress(data).ok_or(FsError::Io)?;
         if self.key.hash(kind.domain(), &bytes) == id {

@@ -13,6 +13,7 @@ use mesa_types::{
 
 use super::{
     names::check_name,
+    open::wait,
     repo::{Change, Plan, Repo, State, Stop, Try},
 };
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 
 /// Links one file may have, as on ext4.
 const LINKS_MAX: u32 = 65_000;
+/// Times a file may come and go while somebody opens or creates it.
+const ATTEMPTS_MAX: usize = 100;
 
 /// A new entry.
 #[derive(Clone)]
@@ -30,6 +33,14 @@ struct New {
     /// Permission bits before the umask.
     mode: u32,
     target: bytes::Bytes,
+}
+
+/// What became of an open that may create.
+enum Created {
+    /// The file was made, and is open.
+    Made(Entry, Opened),
+    /// There is one.
+    There(NodeId),
 }
 
 impl Repo {
@@ -206,18 +217,49 @@ impl Repo {
             return Step::Done(Err(error));
         }
         let name = Name::new(name);
-        let made = self.change(caller, move |repo, state| {
-            repo.plan_create_open(state, caller, parent, &name, mode, flags)
-        });
-        // Somebody else made it first; the kernel looks again.
-        let again = move |made: FsResult<(Entry, Opened)>| match made {
-            Err(FsError::Exists) if !flags.exclusive => Err(FsError::Stale),
-            made => made,
-        };
-        match made {
-            Step::Done(made) => Step::Done(again(made)),
-            Step::Later(made) => Step::Later(Box::pin(async move { again(made.await) })),
+        match self.create_or_find(caller, parent, &name, mode, flags) {
+            Step::Done(Err(error)) => Step::Done(Err(error)),
+            Step::Done(Ok(Created::Made(entry, opened))) => Step::Done(Ok((entry, opened))),
+            found => {
+                let repo = Arc::clone(self);
+                Step::Later(Box::pin(async move {
+                    let mut found = wait(found).await?;
+                    for _ in 0..ATTEMPTS_MAX {
+                        let node = match found {
+                            Created::Made(entry, opened) => return Ok((entry, opened)),
+                            Created::There(node) => node,
+                        };
+                        match wait(repo.open(caller, node, flags)).await {
+                            Ok(opened) => {
+                                if let Some(entry) = repo.entry_of_opened(&opened)? {
+                                    return Ok((entry, opened));
+                                }
+                            }
+                            // Gone again.
+                            Err(FsError::Stale) => {}
+                            Err(error) => return Err(error),
+                        }
+                        let again = repo.create_or_find(caller, parent, &name, mode, flags);
+                        found = wait(again).await?;
+                    }
+                    Err(FsError::Stale)
+                }))
+            }
         }
+    }
+
+    fn create_or_find(
+        self: &Arc<Self>,
+        caller: Caller,
+        parent: NodeId,
+        name: &Name,
+        mode: u32,
+        flags: OpenFlags,
+    ) -> Step<Created> {
+        let name = name.clone();
+        self.change(caller, move |repo, state| {
+            repo.plan_create_open(state, caller, parent, &name, mode, flags)
+        })
     }
 
     /// One journal write makes the entry and marks its work file.
@@ -229,16 +271,19 @@ impl Repo {
         name: &Name,
         mode: u32,
         flags: OpenFlags,
-    ) -> Try<Plan<(Entry, Opened)>> {
+    ) -> Try<Plan<Created>> {
         let dir = self.writable_dir(state, parent, caller)?;
         if let Some(id) = state.tree.child(dir, name.as_bytes()) {
             if flags.exclusive {
                 return Err(FsError::Exists.into());
             }
             // Made by somebody else since the kernel looked.
-            return self
-                .open_present(state, caller, id, flags)
-                .map(Plan::Answer);
+            return match state.tree.get(id).ok_or(FsError::Stale)?.kind {
+                NodeKind::File => Ok(Plan::Answer(Created::There(state.tree.node_id(id)))),
+                NodeKind::Dir | NodeKind::Gitlink => Err(FsError::IsDir.into()),
+                // It looks again, and does with them what is to be done.
+                NodeKind::Symlink | NodeKind::Fifo | NodeKind::Socket => Err(FsError::Stale.into()),
+            };
         }
         let new = New {
             kind: NodeKind::File,
@@ -254,7 +299,7 @@ impl Repo {
         let finish = move |repo: &Self, state: &mut State| {
             let opened = repo.add_work_handle(state, id, served, flags, actor)?;
             let entry = repo.entry(state, id)?;
-            Ok((entry, opened))
+            Ok(Created::Made(entry, opened))
         };
         let mut change = Change::new(Kind::Create(create), path, now, finish);
         change.work = Some(work);

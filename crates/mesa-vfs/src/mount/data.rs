@@ -9,12 +9,18 @@ use rustix::{
     io::Errno,
 };
 
-use super::repo::{Repo, State};
+use super::{
+    open::wait,
+    repo::{Repo, State},
+};
 use crate::{
     content::WorkFile,
     fs::{Backing, FsError, FsResult, Handle, NodeId, SeekKind, Step},
     session::{Actor, ClientSeq, Durability},
 };
+
+/// Times a file may be replaced under one read.
+const REPLACED_MAX: usize = 20;
 
 /// What an open descriptor reads from.
 enum Source {
@@ -89,7 +95,13 @@ impl Repo {
         }
     }
 
-    pub fn read_data(&self, node: NodeId, handle: Handle, offset: u64, size: u32) -> Step<Bytes> {
+    pub fn read_data(
+        self: &Arc<Self>,
+        node: NodeId,
+        handle: Handle,
+        offset: u64,
+        size: u32,
+    ) -> Step<Bytes> {
         let source = self.with(|state| self.source_of(state, node, handle));
         match source {
             Err(error) => Step::Done(Err(error)),
@@ -104,8 +116,44 @@ impl Repo {
                     async move { read.await.unwrap_or(Err(FsError::Io)) },
                 ))
             }
-            Ok(Source::Content(content)) => self.session.content().read(content, offset, size),
+            Ok(Source::Content(content)) => {
+                match self.session.content().read(content, offset, size) {
+                    Step::Later(read) => {
+                        let repo = Arc::clone(self);
+                        Step::Later(Box::pin(async move {
+                            match read.await {
+                                Err(FsError::Stale) => {
+                                    repo.read_present(node, content, offset, size).await
+                                }
+                                read => read,
+                            }
+                        }))
+                    }
+                    done @ Step::Done(_) => done,
+                }
+            }
         }
+    }
+
+    /// Reads what the file holds now instead of `gone`, which nobody has any more.
+    async fn read_present(
+        self: Arc<Self>,
+        node: NodeId,
+        mut gone: ContentRef,
+        offset: u64,
+        size: u32,
+    ) -> FsResult<Bytes> {
+        for _ in 0..REPLACED_MAX {
+            let id = self.with(|state| self.live(state, node))?;
+            self.content_gone(id, gone).await?;
+            let present = self.with(|state| state.tree.content(id));
+            gone = present.ok_or(FsError::Io)?;
+            match wait(self.session.content().read(gone, offset, size)).await {
+                Err(FsError::Stale) => {}
+                read => return read,
+            }
+        }
+        Err(FsError::Io)
     }
 
     pub fn write_data(&self, node: NodeId, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt};
 use mesa_proto::{convert::Malformed, v1};
-use mesa_types::FileId;
+use mesa_types::{ContentRef, FileId};
 
 use super::repo::{Repo, State};
 use crate::{
@@ -126,6 +126,34 @@ impl Repo {
             self.load(at).await?;
         }
         Ok(Some(at))
+    }
+
+    /// The server does not have `content` any more, which the file had when it was asked for:
+    /// somebody replaced it, and the news of that is on its way. Returns when the present content
+    /// is known. `Stale`: the file is gone, its name may stand for another one.
+    pub async fn content_gone(self: &Arc<Self>, id: FileId, content: ContentRef) -> FsResult<()> {
+        let ask = |state: &mut State| -> FsResult<Option<FileId>> {
+            let node = state.tree.get_mut(id).filter(|node| node.nlink > 0);
+            let node = node.ok_or(FsError::Stale)?;
+            if node.content != content {
+                return Ok(None);
+            }
+            node.stale = true;
+            let parent = node.parent;
+            state.tree.mark_dir_stale(parent);
+            Ok(Some(parent))
+        };
+        let Some(parent) = self.with(ask)? else {
+            return Ok(());
+        };
+        self.load(parent).await?;
+        match self.with(|state| state.tree.content(id)) {
+            Some(now) if now == content => {
+                tracing::error!(%id, "the server does not have content it names");
+                Err(FsError::Io)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads again what the kernel may have cached, after everything became stale.

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use mesa_types::{FileId, NodeKind};
+use mesa_types::{ContentRef, FileId, NodeKind};
 
 use super::{
     attr::without_suid,
     files::{FileState, OpenHandle},
-    repo::{Repo, State, Stop, Try},
+    repo::{Repo, State, Stop},
 };
 use crate::{
     content::{CleanFile, WorkFile},
-    fs::{Caller, FsError, FsResult, Handle, NodeId, OpenFlags, OpenMode, Opened, Step},
+    fs::{Caller, Entry, FsError, FsResult, Handle, NodeId, OpenFlags, OpenMode, Opened, Step},
     session::{Actor, Durability, Later, Mode, NodeTimes},
     tree::{Resolved, perm},
 };
@@ -29,7 +29,8 @@ enum Lacking {
 
 enum Outcome {
     Opened(Opened),
-    Lacking(FileId, Lacking),
+    /// The file had this content when it was looked at.
+    Lacking(FileId, ContentRef, Lacking),
 }
 
 impl Repo {
@@ -40,12 +41,12 @@ impl Repo {
             match outcome {
                 Ok(Outcome::Opened(opened)) => return Step::Done(Ok(opened)),
                 Err(error) => return Step::Done(Err(error)),
-                Ok(Outcome::Lacking(id, Lacking::Clean(Step::Done(clean)))) => {
+                Ok(Outcome::Lacking(id, _, Lacking::Clean(Step::Done(clean)))) => {
                     if let Err(error) = self.use_clean(id, clean) {
                         return Step::Done(Err(error));
                     }
                 }
-                Ok(Outcome::Lacking(id, Lacking::Work(Step::Done(work)))) => {
+                Ok(Outcome::Lacking(id, _, Lacking::Work(Step::Done(work)))) => {
                     if let Err(error) = work.map(|w| self.add_work(id, w)) {
                         return Step::Done(Err(error));
                     }
@@ -59,13 +60,15 @@ impl Repo {
             for _ in 0..ATTEMPTS_MAX {
                 match outcome? {
                     Outcome::Opened(opened) => return Ok(opened),
-                    Outcome::Lacking(id, Lacking::Clean(step)) => {
-                        repo.use_clean(id, wait(step).await)?;
-                    }
-                    Outcome::Lacking(id, Lacking::Work(step)) => {
-                        repo.add_work(id, wait(step).await?);
-                    }
-                    Outcome::Lacking(_, Lacking::Mode(wait)) => wait.await?,
+                    Outcome::Lacking(id, content, Lacking::Clean(step)) => match wait(step).await {
+                        Err(FsError::Stale) => repo.content_gone(id, content).await?,
+                        clean => repo.use_clean(id, clean)?,
+                    },
+                    Outcome::Lacking(id, content, Lacking::Work(step)) => match wait(step).await {
+                        Err(FsError::Stale) => repo.content_gone(id, content).await?,
+                        work => repo.add_work(id, work?),
+                    },
+                    Outcome::Lacking(_, _, Lacking::Mode(wait)) => wait.await?,
                 }
                 outcome = repo.try_open(caller, node, flags);
             }
@@ -93,15 +96,15 @@ impl Repo {
             }
             let id = self.live(state, node)?;
             self.check_open(state, id, caller, flags)?;
+            let current = state.tree.get(id).ok_or(FsError::Stale)?;
+            let (content, mtime) = (current.content, current.mtime);
             match mode {
                 Some(Mode::Wait(wait)) => {
-                    return Ok(Outcome::Lacking(id, Lacking::Mode(wait)));
+                    return Ok(Outcome::Lacking(id, content, Lacking::Mode(wait)));
                 }
                 Some(Mode::Refused(error)) => return Err(error),
                 Some(Mode::Local | Mode::Shared) | None => {}
             }
-            let current = state.tree.get(id).ok_or(FsError::Stale)?;
-            let (content, mtime) = (current.content, current.mtime);
             if writes {
                 if state.files.work(id).is_none() {
                     if state.fenced.is_some() {
@@ -115,7 +118,7 @@ impl Repo {
                         (u64::MAX, mtime)
                     };
                     let step = self.session.open_work(id, content, mtime, keep, clean);
-                    return Ok(Outcome::Lacking(id, Lacking::Work(step)));
+                    return Ok(Outcome::Lacking(id, content, Lacking::Work(step)));
                 }
                 // Written past the page cache.
                 state.tree.drop_pages(id);
@@ -144,7 +147,7 @@ impl Repo {
                     file.keep_cache = state.tree.keep_pages(id);
                 } else if !usable {
                     let step = self.session.content().open(id, content);
-                    return Ok(Outcome::Lacking(id, Lacking::Clean(step)));
+                    return Ok(Outcome::Lacking(id, content, Lacking::Clean(step)));
                 }
             }
             let number = state.tree.node_id(id);
@@ -255,35 +258,27 @@ impl Repo {
         flags: OpenFlags,
         actor: Actor,
     ) -> FsResult<Opened> {
-        let file = state.files.live_or(id, mesa_types::ContentRef::Empty);
+        let file = state.files.live_or(id, ContentRef::Empty);
         file.work = Some(work);
         let number = state.tree.node_id(id);
         self.add_handle(state, id, number, flags, actor)
     }
 
-    /// An existing file, opened under the lock when that takes nothing from elsewhere.
-    pub fn open_present(
-        &self,
-        state: &mut State,
-        caller: Caller,
-        id: FileId,
-        flags: OpenFlags,
-    ) -> Try<(crate::fs::Entry, Opened)> {
-        self.check_open(state, id, caller, flags)?;
-        if state.files.work(id).is_none() {
-            // The kernel looks again and opens it.
-            return Err(FsError::Stale.into());
+    /// The entry of a file just opened. `None`: somebody replaced its content meanwhile, and the
+    /// descriptor (which is closed again) belongs to the version before.
+    pub fn entry_of_opened(&self, opened: &Opened) -> FsResult<Option<Entry>> {
+        let entry = self.with(|state| {
+            let open = state.files.handle(opened.handle).ok_or(FsError::Stale)?;
+            let (id, node) = (open.id, open.node);
+            if state.tree.node_id(id) != node {
+                return Ok(None);
+            }
+            self.entry(state, id).map(Some)
+        });
+        if !matches!(entry, Ok(Some(_))) {
+            self.release(opened.handle);
         }
-        if flags.write || flags.truncate {
-            state.tree.drop_pages(id);
-        }
-        if flags.truncate {
-            Self::truncate_work(state, id, 0)?;
-        }
-        let number = state.tree.node_id(id);
-        let actor = self.env.actor(caller);
-        let opened = self.add_handle(state, id, number, flags, actor)?;
-        Ok((self.entry(state, id)?, opened))
+        entry
     }
 
     fn add_handle(
@@ -595,7 +590,7 @@ fn resize(work: &Arc<WorkFile>, size: u64) -> FsResult<()> {
     Ok(())
 }
 
-async fn wait<T>(step: Step<T>) -> FsResult<T> {
+pub(super) async fn wait<T>(step: Step<T>) -> FsResult<T> {
     match step {
         Step::Done(answer) => answer,
         Step::Later(answer) => answer.await,

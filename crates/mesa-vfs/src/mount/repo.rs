@@ -21,13 +21,16 @@ use crate::{
     content::WorkFile,
     fs::{Caller, FsError, FsResult, Handle, NodeId, Step},
     session::{
-        Actor, Applied, ClientSeq, Durability, HeadInfo, Later, LeaseState, Mode, Refused, Session,
+        Actor, Applied, ClientSeq, Durability, HeadInfo, HeadSeq, Later, LeaseState, Mode, Refused,
+        Session,
     },
     tree::{Origin, Resolved, Tree},
 };
 
 /// Attempts of one operation before it fails; each one follows progress elsewhere.
 const ATTEMPTS_MAX: usize = 1000;
+/// Verdicts of the server that one operation takes for outdated before the caller gets one.
+const VERDICTS_MAX: usize = 100;
 
 /// A repo with a session.
 pub struct Repo {
@@ -118,9 +121,33 @@ enum Attempt<T> {
     Done(FsResult<T>),
     Load(FileId),
     Wait(Later<FsResult<()>>),
-    Submit(Later<FsResult<Applied>>, Box<Change<T>>),
+    Submit(Box<Submitted<T>>),
     Acked(ClientSeq, T),
     Again,
+}
+
+/// An operation the server decides.
+struct Submitted<T> {
+    verdict: Later<FsResult<Applied>>,
+    change: Change<T>,
+    /// What the plan knew of.
+    planned_at: HeadSeq,
+    made: Option<Made>,
+}
+
+/// Keeps a node in memory from its creation until the caller has it: another session may take its
+/// name away at once.
+struct Made {
+    repo: Arc<Repo>,
+    id: FileId,
+    node: NodeId,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        self.repo
+            .with(|state| state.tree.unhold(self.id, self.node));
+    }
 }
 
 impl Repo {
@@ -223,17 +250,29 @@ impl Repo {
         };
         let repo = Arc::clone(self);
         Step::Later(Box::pin(async move {
+            let mut verdicts = 0;
             for _ in 0..ATTEMPTS_MAX {
                 match attempt {
                     Attempt::Done(answer) => return answer,
                     Attempt::Load(dir) => repo.load(dir).await?,
                     Attempt::Wait(wait) => wait.await?,
-                    Attempt::Submit(verdict, change) => match verdict.await {
-                        Ok(_) => return repo.decided(*change),
+                    Attempt::Submit(mut submitted) => match (&mut submitted.verdict).await {
+                        Ok(_) => {
+                            let Submitted { change, made, .. } = *submitted;
+                            let answer = repo.decided(change);
+                            drop(made);
+                            return answer;
+                        }
                         Err(error) => {
-                            repo.failed(change.new_work());
+                            repo.failed(submitted.change.new_work());
+                            // Events come before the verdict: what it goes by is in the tree now,
+                            // and the plan made from that says what the caller gets.
+                            let outdated = is_verdict(error)
+                                && verdicts < VERDICTS_MAX
+                                && repo.session.head_seq() > submitted.planned_at;
+                            verdicts += 1;
                             // Busy: the mode changed meanwhile.
-                            if error != FsError::Busy {
+                            if error != FsError::Busy && !outdated {
                                 return Err(error);
                             }
                         }
@@ -289,14 +328,7 @@ impl Repo {
             }
         };
         if mode.is_some() {
-            return match self.with(|state| self.prepare(actor, state, plan)) {
-                Ok(Plan::Answer(answer)) => Attempt::Done(Ok(answer)),
-                Ok(Plan::Op(change)) => {
-                    let op = change.to_op();
-                    Attempt::Submit(self.session.submit(op, actor), Box::new(change))
-                }
-                Err(stop) => stop.into(),
-            };
+            return self.submit(actor, plan);
         }
         let mut unused = None;
         let attempt = self.with(|state| {
@@ -330,6 +362,41 @@ impl Repo {
         });
         self.failed(unused);
         attempt
+    }
+
+    fn submit<T>(
+        self: &Arc<Self>,
+        actor: &Actor,
+        plan: &impl Fn(&Self, &mut State) -> Try<Plan<T>>,
+    ) -> Attempt<T> {
+        let planned_at = self.session.head_seq();
+        let planned: Try<_> = self.with(|state| {
+            let planned = self.prepare(actor, state, plan)?;
+            let made = match &planned {
+                Plan::Op(change) => change.made(),
+                Plan::Answer(_) => None,
+            };
+            let made = made.map(|id| {
+                state.tree.hold(id);
+                (id, state.tree.node_id(id))
+            });
+            Ok((planned, made))
+        });
+        let (change, made) = match planned {
+            Ok((Plan::Answer(answer), _)) => return Attempt::Done(Ok(answer)),
+            Ok((Plan::Op(change), made)) => (change, made),
+            Err(stop) => return stop.into(),
+        };
+        Attempt::Submit(Box::new(Submitted {
+            verdict: self.session.submit(change.to_op(), actor),
+            change,
+            planned_at,
+            made: made.map(|(id, node)| Made {
+                repo: Arc::clone(self),
+                id,
+                node,
+            }),
+        }))
     }
 
     /// The server decided for a change, and the tree has it already.
@@ -429,6 +496,22 @@ impl Repo {
     }
 }
 
+/// Whether the server may have judged by names that the plan did not know of.
+fn is_verdict(error: FsError) -> bool {
+    matches!(
+        error,
+        FsError::NotFound
+            | FsError::Exists
+            | FsError::NotDir
+            | FsError::IsDir
+            | FsError::NotEmpty
+            | FsError::Invalid
+            | FsError::NoXattr
+            | FsError::TooManyLinks
+            | FsError::Stale
+    )
+}
+
 impl<T> From<Stop> for Attempt<T> {
     fn from(stop: Stop) -> Self {
         match stop {
@@ -455,6 +538,14 @@ impl<T> Change<T> {
             work_is_new: false,
             content_first: None,
             finish: Box::new(finish),
+        }
+    }
+
+    /// The node it makes.
+    fn made(&self) -> Option<FileId> {
+        match &self.op {
+            v1::op::Kind::Create(create) => Some(FileId(create.id)),
+            _ => None,
         }
     }
 

@@ -186,6 +186,26 @@ impl FakeServer {
         self.inner.lock().paused = true;
     }
 
+    /// Appends that wait for [`FakeServer::resume`].
+    pub fn held(&self) -> usize {
+        self.inner.lock().held.len()
+    }
+
+    /// Somebody replaces a file's content, and the old one goes, before anybody is told.
+    pub fn replace_unseen(&self, path: &str, bytes: &[u8]) {
+        let id = self.node(path).unwrap().id;
+        let mut inner = self.inner.lock();
+        let (content, chunk) = chunk_of(bytes);
+        if let Some(id) = chunk {
+            inner.chunks.insert(id, Bytes::copy_from_slice(bytes));
+        }
+        inner.seq += 1;
+        let node = &mut inner.nodes.get_mut(&id).unwrap().node;
+        if let Some(old) = node.content.replace(content) {
+            inner.chunks.remove(&old.id);
+        }
+    }
+
     pub fn resume(&self) {
         let mut inner = self.inner.lock();
         inner.paused = false;
