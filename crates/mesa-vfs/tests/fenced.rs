@@ -21,6 +21,52 @@ async fn replaced(rig: &Rig, before: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_no_new_session_can_be_had_a_descriptor_fails_once_too() {
+    let server = FakeServer::new();
+    server.seed("f", NodeKind::File, 0o644, b"sealed");
+    let options = Options {
+        durability: mesa_vfs::session::Durability::Write,
+        tune: |config| {
+            config.tuning.backoff_min = std::time::Duration::from_millis(5);
+            config.tuning.backoff_max = std::time::Duration::from_millis(20);
+        },
+        ..Options::default()
+    };
+    let rig = Rig::with(&server, options);
+    let m = &rig.mount;
+    let node = find(m, "f").await.unwrap().node;
+    let (one, two) = (
+        done(m.open(USER, node, write_flags())).await.unwrap(),
+        done(m.open(USER, node, write_flags())).await.unwrap(),
+    );
+    m.sync_all().await.unwrap();
+    server.fence_all_and_leave();
+    let session = || rig.mount.status().orgs[0].repos[0].session.clone().unwrap();
+    let start = std::time::Instant::now();
+    // It told the tree, and then found nobody to ask for another session.
+    let connection = |waits| matches!(waits, mesa_vfs::session::Connection::Waiting(1..));
+    while !connection(session().connection) {
+        assert!(start.elapsed().as_secs() < 20, "{:?}", session());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    for error in [FsError::Io, FsError::Stale, FsError::Stale] {
+        assert_eq!(done(m.fsync(node, one.handle, false)).await, Err(error));
+        assert_eq!(
+            done(m.write(node, two.handle, 0, b"late")).await,
+            Err(error)
+        );
+    }
+    server.come_back();
+    replaced(&rig, "ses_1").await;
+    for handle in [one.handle, two.handle] {
+        let late = done(m.fsync(node, handle, false)).await;
+        assert_eq!(late, Err(FsError::Stale));
+        m.release(node, handle);
+    }
+    assert_eq!(get(m, "f").await.unwrap(), "sealed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_descriptor_fails_once_and_is_stale_then() {
     for served in [false, true] {
         let server = FakeServer::new();

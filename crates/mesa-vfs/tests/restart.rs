@@ -135,3 +135,30 @@ async fn what_is_written_through_a_descriptor_from_before_is_sent_without_being_
     shown(b"at end").await;
     m.unmount().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_identity_is_named_as_the_reason() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    put(&rig.mount, "f", b"x").await.unwrap();
+    rig.mount.sync_all().await.unwrap();
+    let dir = rig.stop().await;
+    let mut dirs = vec![dir.path().join("state")];
+    let damaged = loop {
+        let at = dirs.pop().unwrap();
+        if at.join("session.json").exists() {
+            break at.join("session.json");
+        }
+        let entries = std::fs::read_dir(at).unwrap().map(|e| e.unwrap().path());
+        dirs.extend(entries.filter(|path| path.is_dir()));
+    };
+    std::fs::write(&damaged, b"{").unwrap();
+    let rig = Rig::at(&server, dir, Options::default());
+    let root = work(&rig.mount).await;
+    let listed = done(rig.mount.lookup(USER, root, b"f")).await;
+    assert_eq!(listed.unwrap_err(), mesa_vfs::fs::FsError::Io);
+    let reason = rig.mount.status().orgs[0].repos[0].failure.clone().unwrap();
+    let path = damaged.parent().unwrap().display().to_string();
+    assert!(reason.contains(&path), "{reason}");
+    assert!(reason.contains("session.json is damaged"), "{reason}");
+}

@@ -64,18 +64,22 @@ fn describe(status: &Value) -> Vec<String> {
                 Some(bookmark) if !bookmark.is_empty() => bookmark.to_owned(),
                 _ => text(session, "change_id"),
             };
-            let lag = number(session, "lag_ops");
-            let synced = if lag == 0 {
-                match session["kept"].as_array().map_or(0, Vec::len) {
-                    0 => "everything is on the server".to_owned(),
-                    _ => "not everything is on the server".to_owned(),
+            let (lag, files) = (number(session, "lag_ops"), number(session, "unsent_files"));
+            let synced = match (lag, files) {
+                (0, 0) if session["kept"].as_array().is_none_or(Vec::is_empty) => {
+                    "everything is on the server".to_owned()
                 }
-            } else {
-                format!(
-                    "not synced: {lag} operations, {}, oldest {} ms",
+                (0, 0) => "not everything is on the server".to_owned(),
+                (0, files) => format!("not synced: {files} files with changes"),
+                (lag, files) => format!(
+                    "not synced: {lag} operations, {}, oldest {} ms{}",
                     human_bytes(number(session, "lag_bytes")),
                     number(session, "lag_ms"),
-                )
+                    match files {
+                        0 => String::new(),
+                        files => format!(", and {files} files with changes"),
+                    },
+                ),
             };
             lines.push(format!(
                 "{slug}/{name}  {at}  {}  {synced}",
@@ -110,6 +114,10 @@ mod tests {
                  "lag_ops": 3, "lag_bytes": 2048, "lag_ms": 12}},
                 {"repo": "b", "failure": null, "session": null},
                 {"repo": "c", "failure": "input/output error", "session": null},
+                {"repo": "d", "failure": null, "session": {"bookmark": "main", "connection": "refused",
+                 "lag_ops": 0, "unsent_files": 2}},
+                {"repo": "e", "failure": null, "session": {"bookmark": "main", "connection": "attached",
+                 "lag_ops": 0, "unsent_files": 0}},
             ]}],
         });
         let lines = describe(&status);
@@ -119,6 +127,8 @@ mod tests {
                 "o/a  main  attached  not synced: 3 operations, 2.0 KB, oldest 12 ms",
                 "o/b  not opened yet",
                 "o/c  not usable: input/output error",
+                "o/d  main  refused  not synced: 2 files with changes",
+                "o/e  main  attached  everything is on the server",
             ]
         );
     }

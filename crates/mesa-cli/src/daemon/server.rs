@@ -131,7 +131,7 @@ async fn execute(
         Command::Sync { timeout_ms } => service
             .sync(Duration::from_millis(timeout_ms))
             .await
-            .map(|()| json!({"synced": true})),
+            .map(|kept| json!({"synced": true, "kept": kept})),
         Command::Check { timeout_ms } => service
             .check(Duration::from_millis(timeout_ms))
             .await

@@ -1,6 +1,10 @@
 //! A served mount: the client core, its kernel side, and the credentials both use.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use mesa_client::{
     CERTIFICATE_REFUSED, Credentials, GrpcSync, Origin, SyncApi, SyncErrorKind, TransportOptions,
@@ -158,10 +162,11 @@ impl Service {
         status::stats(&self.mount.status(), &self.handle, self.content.stats())
     }
 
-    /// Everything done so far is on the server when this returns.
-    pub async fn sync(&self, limit: Duration) -> CliResult {
+    /// Everything done so far is on the server when this returns, except what earlier sessions
+    /// could not send: where that is kept.
+    pub async fn sync(&self, limit: Duration) -> CliResult<Vec<PathBuf>> {
         match tokio::time::timeout(limit, self.mount.sync_all()).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => Ok(status::lag(&self.mount.status()).kept),
             Ok(Err(error)) => Err(self.not_synced(Some(error))),
             Err(_) => Err(self.not_synced(None)),
         }
@@ -169,11 +174,8 @@ impl Service {
 
     fn not_synced(&self, error: Option<FsError>) -> CliError {
         let lag = status::lag(&self.mount.status());
-        let mut failure = CliError::new(
-            Exit::NotSynced,
-            format!("{} operations are not on the server yet", lag.operations),
-        )
-        .hint("they are kept in the journal on this machine; `mesa status` shows each repo");
+        let mut failure = CliError::new(Exit::NotSynced, lag.describe())
+            .hint("what was done is kept on this machine; `mesa status` shows each repo");
         failure.causes.extend(lag.last_error);
         if let Some(error) = error {
             failure = failure.caused_by(&error);
@@ -315,7 +317,7 @@ impl Service {
     /// Sends everything, removes the mount, ends all sessions. Without `force` it stops with an
     /// error while files are open or something could not be sent, and goes on serving.
     pub async fn stop(&self, force: bool, limit: Duration) -> CliResult {
-        let synced = self.sync(limit).await;
+        let synced = self.sync(limit).await.map(drop);
         if synced.is_err() && !force {
             return synced;
         }

@@ -1,5 +1,7 @@
 //! The daemon's state as JSON, the form `mesa status --json` and `mesa stats --json` promise.
 
+use std::path::PathBuf;
+
 use mesa_fuse::{Mode, MountHandle};
 use mesa_vfs::{
     content::ContentStats,
@@ -14,25 +16,65 @@ use super::plan::Plan;
 pub struct Lag {
     pub operations: u64,
     pub bytes: u64,
+    /// With changes that are not among the operations.
+    pub files: u64,
+    /// Where what could not be sent is kept.
+    pub kept: Vec<PathBuf>,
+    /// Repos that cannot be used, and why.
+    pub failures: Vec<String>,
     pub last_error: Option<String>,
+}
+
+impl Lag {
+    /// Nothing is left that could be sent or was kept.
+    pub fn is_none(&self) -> bool {
+        self.operations == 0 && self.files == 0 && self.kept.is_empty() && self.failures.is_empty()
+    }
+
+    /// What is not on the server, in words.
+    pub fn describe(&self) -> String {
+        let count = |n: u64, one: &str, many: &str| match n {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            n => Some(format!("{n} {many}")),
+        };
+        let parts = [
+            count(self.operations, "operation", "operations"),
+            count(self.files, "file with changes", "files with changes"),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        match (&parts[..], &self.failures[..]) {
+            ([], [first, ..]) => format!("the repo {first}"),
+            ([], []) => "not everything is on the server yet".to_owned(),
+            (parts, _) => format!("{} not on the server yet", parts.join(", ")),
+        }
+    }
 }
 
 /// Over all repos.
 pub fn lag(status: &MountStatus) -> Lag {
-    let sessions = status
-        .orgs
-        .iter()
-        .flat_map(|o| &o.repos)
-        .filter_map(|r| r.session.as_ref());
     let mut lag = Lag {
         operations: 0,
         bytes: 0,
+        files: 0,
+        kept: Vec::new(),
+        failures: Vec::new(),
         last_error: None,
     };
-    for session in sessions {
+    let repos = status.orgs.iter();
+    for (org, repo) in repos.flat_map(|o| o.repos.iter().map(move |r| (&o.org, r))) {
+        if let Some(reason) = &repo.failure {
+            let failure = format!("{org}/{} cannot be used: {reason}", repo.repo);
+            lag.failures.push(failure);
+        }
+        let Some(session) = &repo.session else {
+            continue;
+        };
         lag.operations += session.lag_ops;
         lag.bytes += session.lag_bytes;
-        if session.lag_ops > 0 && lag.last_error.is_none() {
+        lag.files += session.unsent_files;
+        lag.kept.extend(session.kept.iter().cloned());
+        if session.lag_ops + session.unsent_files > 0 && lag.last_error.is_none() {
             lag.last_error = session.last_error.as_ref().map(|(_, text)| text.clone());
         }
     }
@@ -56,7 +98,7 @@ pub fn status(plan: &Plan, status: &MountStatus, handle: &MountHandle) -> Value 
                 .map(|repo| {
                     json!({
                         "repo": repo.repo,
-                        "failure": repo.failure.map(|f| f.to_string()),
+                        "failure": repo.failure,
                         "session": repo.session.as_ref().map(session),
                         "open_files": repo.open_files,
                         "work_files": repo.work_files,
@@ -74,7 +116,7 @@ pub fn status(plan: &Plan, status: &MountStatus, handle: &MountHandle) -> Value 
         "durability": plan.durability,
         "read_only": plan.read_only,
         "pid": std::process::id(),
-        "synced": lag.operations == 0,
+        "synced": lag.is_none(),
         "lag_ops": lag.operations,
         "lag_bytes": lag.bytes,
         "key_expires_in_s": expires.map(|at| (at - now).max(0)),
@@ -111,6 +153,7 @@ fn session(status: &Status) -> Value {
         "lag_ops": status.lag_ops,
         "lag_bytes": status.lag_bytes,
         "lag_ms": status.lag_ms,
+        "unsent_files": status.unsent_files,
         "last_error": status.last_error.as_ref().map(|(at, text)| json!({"at_ms": at, "message": text})),
         "kept": status.kept,
         "recovering": status.recovering,

@@ -109,7 +109,7 @@ impl Content {
         if end < content.size() {
             let me = self.clone();
             tokio::spawn(async move {
-                let ahead = end..content.size().min(end + AHEAD);
+                let ahead = end..content.size().min(end.saturating_add(AHEAD));
                 let slices = me.slices(&content, ahead).await.unwrap_or_default();
                 for slice in slices {
                     let _ = me.object(Kind::Chunk, slice.id, slice.chunk_len).await;
@@ -219,7 +219,9 @@ impl Content {
                         let done = tokio::spawn(async move {
                             match task.fill_now(id, content).await {
                                 Err(FsError::NoSpace)
-                                    if task.store.make_room(content.size() + (16 << 20)) =>
+                                    if task
+                                        .store
+                                        .make_room(content.size().saturating_add(16 << 20)) =>
                                 {
                                     task.fill_now(id, content).await
                                 }

@@ -106,8 +106,8 @@ pub struct WorkFile {
     /// One of the writers stands for those a former process may have had.
     inherited: AtomicBool,
     settled: Mutex<Settled>,
-    /// The node has more than one name.
-    linked: AtomicBool,
+    /// How many names the node has.
+    names: AtomicU32,
     /// Orders files by their last use.
     used: AtomicU64,
     /// Bytes of it in the total of the directory.
@@ -144,7 +144,7 @@ impl WorkFile {
             dropped: AtomicBool::new(false),
             inherited: AtomicBool::new(false),
             settled: Mutex::default(),
-            linked: AtomicBool::new(false),
+            names: AtomicU32::new(1),
             used: AtomicU64::new(0),
             counted: AtomicU64::new(0),
             pick: Mutex::new(PickState {
@@ -363,11 +363,23 @@ impl WorkFile {
 
     /// How many names the node has.
     pub(crate) fn note_names(&self, count: u32) {
-        self.linked.store(count > 1, Ordering::Release);
+        self.names.store(count, Ordering::Release);
     }
 
     pub(crate) fn has_other_names(&self) -> bool {
-        self.linked.load(Ordering::Acquire)
+        self.names.load(Ordering::Acquire) > 1
+    }
+
+    /// Whether it holds changes that have no place in the order yet. What has no name is sent to
+    /// nobody.
+    pub(crate) fn is_unsent(&self) -> bool {
+        if self.is_dropped() || self.names.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let Ok(stat) = self.stat() else { return false };
+        let pick = self.pick.lock();
+        let known = [pick.queued, pick.stat];
+        known.iter().flatten().all(|known| stat.differs(known))
     }
 
     /// Whether a descriptor for reading and writing is open in the daemon.

@@ -322,6 +322,7 @@ impl Repo {
             let parent = state.tree.get(dir).ok_or(FsError::Stale)?;
             let (uid, gid, mode) = repo.birth(parent, caller, NodeKind::File, mode);
             let work = repo.session.create_work(id, now)?;
+            work.note_names(0);
             state.tree.add_orphan(Node {
                 id,
                 kind: NodeKind::File,

@@ -69,7 +69,7 @@ impl Repo {
                 return Err(FsError::BadHandle);
             }
             let append = open.append;
-            state.files.check_lost(handle)?;
+            state.check_lost(handle)?;
             match Self::source(state, handle)? {
                 Source::File(backing) => Ok((backing, append)),
                 Source::Content(_) => Err(FsError::BadHandle),

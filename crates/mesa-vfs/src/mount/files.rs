@@ -150,10 +150,10 @@ impl Files {
         }
     }
 
-    /// Whether a descriptor open for writing is still good. Of one whose session was lost, the
-    /// first call fails with `Io` and every later one with `Stale`.
-    pub fn check_lost(&mut self, handle: Handle) -> FsResult<()> {
-        if !self.of_handle(handle).is_some_and(|state| state.lost) {
+    /// Whether a descriptor open for writing is still good. Of one whose session was lost, or is
+    /// being lost, the first call fails with `Io` and every later one with `Stale`.
+    pub fn check_lost(&mut self, handle: Handle, losing: bool) -> FsResult<()> {
+        if !losing && !self.of_handle(handle).is_some_and(|state| state.lost) {
             return Ok(());
         }
         let Some(open) = self.handles.get_mut(&handle).filter(|open| open.write) else {

@@ -8,7 +8,7 @@ use mesa_types::{ContentRef, FileId, NodeKind};
 use super::{
     attr::without_suid,
     files::{FileState, OpenHandle},
-    repo::{Repo, State, Stop},
+    repo::{Repo, State, Stop, Try},
 };
 use crate::{
     content::{CleanFile, WorkFile},
@@ -331,7 +331,7 @@ impl Repo {
                 if state.files.handle(handle).is_none() {
                     return resize(&self.former_work(state, node)?, size);
                 }
-                state.files.check_lost(handle)?;
+                state.check_lost(handle)?;
                 let open = state.files.handle(handle).ok_or(FsError::BadHandle)?;
                 if !open.write {
                     return Err(FsError::Invalid);
@@ -474,7 +474,7 @@ impl Repo {
                 return Ok(None);
             }
             let (id, actor) = (open.id, open.actor.clone());
-            state.files.check_lost(handle)?;
+            state.check_lost(handle)?;
             let work = match known {
                 Some(_) => Self::file_of(state, handle)?.work.clone(),
                 None => state.files.work(id).cloned(),
@@ -494,7 +494,7 @@ impl Repo {
     }
 
     pub fn fsync(self: &Arc<Self>, node: NodeId, handle: Handle) -> Step<()> {
-        let found = self.with(|state| {
+        let found: Try<_> = self.with(|state| {
             let known = state.files.handle(handle).cloned();
             let open = match &known {
                 Some(open) => open.clone(),
@@ -503,11 +503,10 @@ impl Repo {
                     Err(_) => return Ok(None),
                 },
             };
+            state.check_lost(handle)?;
             if let Some(error) = state.fenced {
-                state.files.note_told(handle, true);
-                return Err(error);
+                return Err(error.into());
             }
-            state.files.check_lost(handle)?;
             let named = state.tree.get(open.id).is_some_and(|n| n.nlink > 0);
             let work = if named {
                 // Queued here so that its acknowledgement is known to the tree; what that
@@ -519,7 +518,9 @@ impl Repo {
                 if let Some(work) = &work {
                     work.read_again_if_unsure();
                 }
-                let _ = self.append_content(state, open.id, &open.actor);
+                if let Err(Stop::Again) = self.append_content(state, open.id, &open.actor) {
+                    return Err(Stop::Again);
+                }
                 work
             } else {
                 // Nobody can find it after a crash.
@@ -530,6 +531,7 @@ impl Repo {
             Ok(Some((open, work, times, path)))
         });
         match found {
+            Err(Stop::Error(error)) => Step::Done(Err(error)),
             // Opened by a former process, and not in memory: everything there is.
             Ok(None) => Step::Later(self.session.sync()),
             Ok(Some((open, work, times, path))) => {
@@ -543,10 +545,20 @@ impl Repo {
                             outcome
                         }))
                     }
-                    done @ Step::Done(_) => done,
+                    Step::Done(outcome) => {
+                        self.with(|state| state.files.note_told(handle, outcome.is_err()));
+                        Step::Done(outcome)
+                    }
                 }
             }
-            Err(error) => Step::Done(Err(error)),
+            // The queue is full: a server that takes what is in it makes room.
+            Err(_) => {
+                let repo = Arc::clone(self);
+                Step::Later(Box::pin(async move {
+                    repo.session.wait_room().await?;
+                    wait(repo.fsync(node, handle)).await
+                }))
+            }
         }
     }
 

@@ -64,7 +64,7 @@ enum Attachment {
     No,
     Opening(Shared<Later<FsResult<()>>>),
     Yes(Attached),
-    Failed(FsError, Instant),
+    Failed(FsError, Instant, String),
 }
 
 /// Gives out number ranges.
@@ -264,7 +264,7 @@ impl Slot {
         match &*attached {
             Attachment::Yes(_) => return done(Ok(())),
             Attachment::Opening(opening) => return opening.clone(),
-            Attachment::Failed(error, at) if at.elapsed() < RETRY => return done(Err(*error)),
+            Attachment::Failed(error, at, _) if at.elapsed() < RETRY => return done(Err(*error)),
             Attachment::Failed(..) | Attachment::No => {}
         }
         let slot = Arc::clone(self);
@@ -275,14 +275,19 @@ impl Slot {
             let (next, outcome) = match tokio::time::timeout(deadline, opening).await {
                 Ok(Ok(attached)) => (Attachment::Yes(attached), Ok(())),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, cause = error_cause(&error), "cannot open a repo");
+                    let reason = full_text(&error);
+                    tracing::warn!(reason, "cannot open a repo");
                     let error = open_error(&error);
-                    (Attachment::Failed(error, Instant::now()), Err(error))
+                    (
+                        Attachment::Failed(error, Instant::now(), reason),
+                        Err(error),
+                    )
                 }
-                Err(_) => (
-                    Attachment::Failed(FsError::Io, Instant::now()),
-                    Err(FsError::Io),
-                ),
+                Err(_) => {
+                    let reason = "opening it took too long".to_owned();
+                    let failed = Attachment::Failed(FsError::Io, Instant::now(), reason);
+                    (failed, Err(FsError::Io))
+                }
             };
             *slot.attached.lock() = next;
             outcome
@@ -295,9 +300,9 @@ impl Slot {
     }
 
     /// Why the last opening failed.
-    pub fn failure(&self) -> Option<FsError> {
+    pub fn failure(&self) -> Option<String> {
         match &*self.attached.lock() {
-            Attachment::Failed(error, _) => Some(*error),
+            Attachment::Failed(_, _, reason) => Some(reason.clone()),
             _ => None,
         }
     }
@@ -326,6 +331,9 @@ fn done(outcome: FsResult<()>) -> Shared<Later<FsResult<()>>> {
     later.shared()
 }
 
-fn error_cause(error: &crate::session::OpenError) -> String {
-    std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
+fn full_text(error: &crate::session::OpenError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }

@@ -72,6 +72,11 @@ pub enum Stop {
 }
 
 impl State {
+    /// See [`Files::check_lost`].
+    pub fn check_lost(&mut self, handle: Handle) -> FsResult<()> {
+        self.files.check_lost(handle, self.fenced.is_some())
+    }
+
     /// A number for a version of a file that nobody has open.
     pub fn next_aside(&mut self) -> u64 {
         self.asides += 1;
@@ -185,6 +190,9 @@ impl Repo {
         }
         let mut dropped: Vec<Arc<WorkFile>> = Vec::new();
         for id in state.tree.take_unnamed() {
+            for work in state.files.works(id) {
+                work.note_names(0);
+            }
             // Nothing is uploaded of a file that is gone before it was.
             if let Some(work) = state.files.remove_closed(id) {
                 dropped.push(work);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::org::Org;
-use crate::{fs::FsError, session::Status};
+use crate::session::Status;
 
 /// State of a mount.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct RepoStatus {
     /// Its session; `None` = not touched yet.
     pub session: Option<Status>,
     /// Why it could not be opened.
-    pub failure: Option<FsError>,
+    pub failure: Option<String>,
     /// Nodes in memory.
     pub nodes: usize,
     /// Open descriptors.

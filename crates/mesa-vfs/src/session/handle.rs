@@ -21,9 +21,9 @@ use super::{
     Opened, Refused, SessionConfig, Status, TreeSink,
     bell::{Bell, Hurry, Waiting},
     core::{Core, Readiness},
-    identity::StateDir,
+    identity::{StateDir, is_session_id},
     link, nodes, open,
-    queue::{ContentJob, Group, Place, Room},
+    queue::{CLIENT_SEQ_MAX, ContentJob, Group, Place, Room},
     watch::Watch,
     way::For,
     works::mark_of,
@@ -403,8 +403,21 @@ impl Session {
         })
     }
 
+    /// Waits until content can be queued again.
+    pub fn wait_room(self: &Arc<Self>) -> Later<FsResult<()>> {
+        self.make_way(self.last_seq(), For::Operation);
+        let me = Arc::clone(self);
+        Box::pin(async move {
+            me.wait_until("room in the queue", |core| match core.refused {
+                Some(error) => Some(Err(error)),
+                None => (!core.is_full(2)).then_some(Ok(())),
+            })
+            .await
+        })
+    }
+
     /// fsync of one file in this session's durability class: its content as it is now and all
-    /// earlier operations.
+    /// earlier operations. `Busy`: the queue is full, see [`Session::wait_room`].
     pub fn fsync(
         self: &Arc<Self>,
         work: Option<(&Arc<WorkFile>, NodeTimes)>,
@@ -414,10 +427,11 @@ impl Session {
         if let Some((work, times)) = work
             && let Err(refused) = self.append_content(work, path, times, actor)
         {
-            return Step::Done(Err(match refused {
-                Refused::Retry => FsError::Io,
+            let error = match refused {
                 Refused::Failed(error) => error,
-            }));
+                Refused::Retry => FsError::Busy,
+            };
+            return Step::Done(Err(error));
         }
         let me = Arc::clone(self);
         if self.config.durability != Durability::Local {
@@ -492,7 +506,12 @@ impl Session {
                 looked.await.map_err(|_| FsError::Io)?;
                 let seq = me.last_seq();
                 me.wait_acked(seq).await?;
-                if !super::watch::any_unsure(&me) {
+                let unsent = super::watch::unsent(&me) > 0;
+                if unsent && let Some(error) = me.core.lock().refused {
+                    // Nothing more was taken, and so there is nothing to wait for.
+                    return Err(error);
+                }
+                if !unsent && !super::watch::any_unsure(&me) {
                     break;
                 }
             }
@@ -542,6 +561,7 @@ impl Session {
     pub fn status(&self) -> Status {
         let info = self.info();
         let now = self.now();
+        let unsent_files = super::watch::unsent(self) as u64;
         let core = self.core.lock();
         let age = core.queue.oldest().map_or(0, |t| now.millis() - t.millis());
         let recoveries = self.recoveries.lock();
@@ -559,6 +579,7 @@ impl Session {
             lag_ops: core.queue.len() as u64,
             lag_bytes: core.queue.lag_bytes(),
             lag_ms: u64::try_from(age).unwrap_or(0),
+            unsent_files,
             last_error: core.last_error.clone(),
             kept: super::kept::list(&self.dir),
             recovering: recoveries.running.clone(),
@@ -670,6 +691,12 @@ pub(super) fn head_info(answer: &v1::OpenHeadResponse) -> Result<HeadInfo, OpenE
     convert::attr_from_wire(&root).map_err(|_| missing("a malformed root"))?;
     if answer.session.is_empty() || answer.resume_token.is_empty() {
         return Err(missing("no session"));
+    }
+    if !is_session_id(&answer.session) {
+        return Err(missing("a malformed session id"));
+    }
+    if answer.acked_client_seq > CLIENT_SEQ_MAX {
+        return Err(missing("an acknowledgement of what cannot be"));
     }
     let limits = answer.limits.unwrap_or_default();
     Ok(HeadInfo {

@@ -56,6 +56,16 @@ impl Identity {
     }
 }
 
+/// Whether it can be a session's id: it names directories here, and comes from the server.
+pub(super) fn is_session_id(text: &str) -> bool {
+    text.strip_prefix("ses_").is_some_and(|rest| {
+        (1..=64).contains(&rest.len())
+            && rest
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+    })
+}
+
 /// A state directory, locked for this process.
 pub(super) struct StateDir {
     path: PathBuf,
@@ -120,11 +130,20 @@ impl StateDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let identity: Identity = serde_json::from_slice(&bytes)?;
+        let identity: Identity = serde_json::from_slice(&bytes).map_err(|error| {
+            let text = format!("session.json is damaged: {error}");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
         if identity.version != VERSION {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "session.json was written by another version",
+            ));
+        }
+        if !is_session_id(&identity.session) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "session.json names no session",
             ));
         }
         Ok(Some(identity))
@@ -198,5 +217,19 @@ mod tests {
         let dir = StateDir::open(tmp.path()).unwrap();
         std::fs::write(tmp.path().join("session.json"), b"{").unwrap();
         assert!(dir.load().is_err());
+    }
+
+    #[test]
+    fn ids_of_sessions_are_no_paths() {
+        for good in ["ses_1", "ses_01J9ZQ4N8M5V7K3T6W2X0Y1A2B"] {
+            assert!(is_session_id(good), "{good}");
+        }
+        let long = format!("ses_{}", "A".repeat(65));
+        let bad = [
+            "", "ses_", "ses_a", "ses_1/..", "../ses_1", "/ses_1", "ses_.", "ses_1\0", &long,
+        ];
+        for bad in bad {
+            assert!(!is_session_id(bad), "{bad}");
+        }
     }
 }

@@ -17,7 +17,8 @@ impl IdReserve {
     /// Adds a range; the answer to a request when one was made.
     pub fn grant(&mut self, range: &v1::IdRange) {
         self.asked = false;
-        if range.count > 0 && range.first != 0 {
+        let possible = range.first.checked_add(u64::from(range.count)).is_some();
+        if range.count > 0 && range.first != 0 && possible {
             self.ranges.push_back((range.first, range.count));
             self.left += u64::from(range.count);
         }
@@ -88,5 +89,10 @@ mod tests {
         assert_eq!(taken, [FileId(10), FileId(11), FileId(20)]);
         assert!(ids.is_empty());
         assert!(ids.should_ask(2));
+        ids.grant(&v1::IdRange {
+            first: u64::MAX,
+            count: 2,
+        });
+        assert!(ids.is_empty(), "there are no such ids");
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
         Kind::Reject(reject) => rejected(session, &reject),
         Kind::Event(event) => {
             if let Some(entry) = event.entry {
-                happened(session, &entry);
+                return happened(session, &entry);
             }
         }
         Kind::LeaseGrant(grant) => granted(session, &grant),
@@ -216,17 +216,21 @@ fn rejected(session: &Arc<Session>, reject: &v1::Reject) {
     session.bump();
 }
 
-fn happened(session: &Arc<Session>, entry: &v1::LogEntry) {
-    let last = entry.first_seq + (entry.ops.len() as u64).saturating_sub(1);
+fn happened(session: &Arc<Session>, entry: &v1::LogEntry) -> Option<End> {
+    let Some(last) = entry.first_seq.checked_add(entry.ops.len() as u64) else {
+        return Some(End::Failed(invalid("an event beyond all places")));
+    };
+    let last = last.saturating_sub(u64::from(!entry.ops.is_empty()));
     // Told before the last reconnect.
     if last <= session.core.lock().head_seq && !entry.ops.is_empty() {
-        return;
+        return None;
     }
     if let Some(sink) = session.sink() {
         sink.on_event(entry);
     }
     let mut core = session.core.lock();
     core.head_seq = core.head_seq.max(last);
+    None
 }
 
 fn granted(session: &Arc<Session>, grant: &v1::LeaseGrant) {

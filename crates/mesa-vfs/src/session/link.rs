@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     ClientSeq, Connection, HeadSeq, LeaseState, Reload, Session, core::Outgoing,
-    handle::COMPANY_WAIT, inbound, lost, open::timed_out,
+    handle::COMPANY_WAIT, inbound, lost, open::timed_out, queue::CLIENT_SEQ_MAX,
 };
 use crate::fs::FsError;
 
@@ -230,6 +230,9 @@ async fn first(stream: &mut Inbound) -> Result<v1::HelloAck, End> {
 
 /// Stores the new token before anything else is sent, and takes out what the server has.
 async fn greeted(session: &Arc<Session>, ack: &v1::HelloAck) -> Result<(), End> {
+    if ack.acked_client_seq > CLIENT_SEQ_MAX {
+        return Err(End::Failed(invalid("HelloAck acknowledges what cannot be")));
+    }
     let identity = {
         let mut core = session.core.lock();
         let head_seq = core.head_seq;

@@ -21,6 +21,9 @@ use crate::{
 
 /// Appends on their way beyond which small ones wait.
 const FEW_FLIGHTS: usize = 2;
+/// No session gets that far; what a server says beyond it is not believed.
+pub(super) const CLIENT_SEQ_MAX: u64 = 1 << 62;
+
 /// Operations that make an Append not small.
 const COMPANY: usize = 64;
 /// Bytes of unacknowledged operations beyond which no more contents are read.

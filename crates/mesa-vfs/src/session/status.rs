@@ -74,6 +74,9 @@ pub struct Status {
     pub lag_bytes: u64,
     /// Age of the oldest in milliseconds; 0 when there is none.
     pub lag_ms: u64,
+    /// Files with changes that are not among the operations yet: written to at this moment, or
+    /// while nothing can be sent.
+    pub unsent_files: u64,
     /// Last failure of the link or of an operation, with its time in Unix milliseconds.
     pub last_error: Option<(i64, String)>,
     /// Directories with operations or files that could not be sent and are kept there.

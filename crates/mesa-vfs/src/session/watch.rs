@@ -219,6 +219,11 @@ pub(super) fn any_unsure(session: &Session) -> bool {
         .any(|work| !work.is_dropped() && work.is_unsure())
 }
 
+/// How many work files hold changes without a place in the order.
+pub(super) fn unsent(session: &Session) -> usize {
+    all(session).iter().filter(|work| work.is_unsent()).count()
+}
+
 fn is_changed(session: &Session, work: &Arc<WorkFile>) -> bool {
     let Ok(stat) = work.stat() else {
         return false;

@@ -351,7 +351,7 @@ async fn wrong_bytes_of_the_server_are_an_error() {
     assert_eq!(read, Err(mesa_vfs::fs::FsError::Io));
     let absent = expected(b"never uploaded");
     let read = later(m.session.content().read(absent, 0, 5)).await;
-    assert_eq!(read, Err(mesa_vfs::fs::FsError::Io));
+    assert_eq!(read, Err(mesa_vfs::fs::FsError::Stale));
 }
 
 #[tokio::test(flavor = "multi_thread")]

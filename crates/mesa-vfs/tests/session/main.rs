@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod content;
+mod hostile;
 mod kept;
 mod order;
 mod rig;

@@ -44,6 +44,10 @@ pub struct Faults {
     pub hold: bool,
     /// Uploads of these objects wait until the set is emptied.
     pub stall: HashSet<Bytes>,
+    /// OpenHead names the session so.
+    pub session_name: Option<&'static str>,
+    /// OpenHead and HelloAck acknowledge this.
+    pub acknowledge: Option<u64>,
     /// Undecided operations on these names are rejected with this code.
     pub reject: HashMap<Vec<u8>, &'static str>,
 }
@@ -494,6 +498,12 @@ impl SyncApi for Api {
         });
         answer.limits = Some(inner.limits);
         answer.chunk_key = Bytes::copy_from_slice(&KEY);
+        if let Some(name) = inner.faults.session_name {
+            answer.session = name.to_owned();
+        }
+        if let Some(seq) = inner.faults.acknowledge {
+            answer.acked_client_seq = seq;
+        }
         Ok(answer)
     }
 
@@ -511,6 +521,7 @@ impl SyncApi for Api {
         let lose = inner.faults.lose_hello_ack > 0;
         inner.faults.lose_hello_ack -= usize::from(lose);
         let head_seq = inner.seq;
+        let acknowledge = inner.faults.acknowledge;
         let state = inner.sessions.get_mut(&id).unwrap();
         if state.next_token.as_deref() == Some(&hello.resume_token) {
             state.token = hello.resume_token.to_vec();
@@ -526,7 +537,7 @@ impl SyncApi for Api {
         state.out = Some((stream, out));
         state.send(sm::Kind::HelloAck(v1::HelloAck {
             resume_token: fresh.into(),
-            acked_client_seq: state.acked,
+            acked_client_seq: acknowledge.unwrap_or(state.acked),
             head_seq,
             replay_events: true,
         }));

@@ -61,6 +61,41 @@ async fn a_wait_goes_on_while_something_comes_forward() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_refused_key_keeps_here_is_not_called_synced() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let m = mount_with(config(
+        &server,
+        state.path(),
+        &tempfile::tempdir().unwrap().keep(),
+    ))
+    .await;
+    let (work, created) = m.create_work("a").await;
+    m.acked(created).await;
+    m.session.sync().await.unwrap();
+    assert_eq!(m.session.status().unsent_files, 0);
+    server.inner.lock().faults.refuse = Some(SyncErrorKind::Forbidden);
+    server.cut();
+    until("it is refused", || {
+        m.session.status().connection == Connection::Refused
+    })
+    .await;
+    write(&work, 0, b"kept here");
+    let status = m.session.status();
+    assert_eq!((status.lag_ops, status.unsent_files), (0, 1));
+    assert_eq!(m.session.sync().await, Err(FsError::Access));
+    server.inner.lock().faults.refuse = None;
+    m.session.credential_changed();
+    until("it is attached", || {
+        m.session.status().connection == Connection::Attached
+    })
+    .await;
+    m.acked(m.close(&work).unwrap()).await;
+    assert_eq!(m.session.status().unsent_files, 0);
+    m.session.sync().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_the_server_is_away_new_files_are_bounded_by_the_quota() {
     let server = Server::new();
     let state = tempfile::tempdir().unwrap();

@@ -56,6 +56,7 @@ struct Inner {
     paused: bool,
     held: Vec<(String, v1::Append)>,
     read_only: bool,
+    away: bool,
     lost: std::collections::HashSet<String>,
 }
 
@@ -70,6 +71,14 @@ fn refusal(kind: SyncErrorKind, code: &str) -> SyncError {
         code: code.to_owned(),
         message: code.to_owned(),
         retry_after_ms: None,
+    }
+}
+
+fn lost(session: &str, reason: &str) -> v1::Lost {
+    v1::Lost {
+        reason: reason.to_owned(),
+        recovery_bookmark: format!("recovered/{session}-1"),
+        ..v1::Lost::default()
     }
 }
 
@@ -115,6 +124,7 @@ impl FakeServer {
                 paused: false,
                 held: Vec::new(),
                 read_only: false,
+                away: false,
                 lost: std::collections::HashSet::new(),
             })),
         }
@@ -164,12 +174,23 @@ impl FakeServer {
         for name in names {
             let fenced = v1::Fenced {
                 reason: "unresponsive".to_owned(),
+                lost: inner.away.then(|| lost(&name, "unresponsive")),
                 ..v1::Fenced::default()
             };
             inner.send(&name, sm::Kind::Fenced(fenced));
             inner.sessions.remove(&name);
             inner.lost.insert(name);
         }
+    }
+
+    /// Every session is fenced, and no new one can be had until [`FakeServer::come_back`].
+    pub fn fence_all_and_leave(&self) {
+        self.inner.lock().away = true;
+        self.fence_all();
+    }
+
+    pub fn come_back(&self) {
+        self.inner.lock().away = false;
     }
 
     /// All streams end.
@@ -659,17 +680,16 @@ impl SyncApi for FakeServer {
     ) -> Result<v1::OpenHeadResponse, SyncError> {
         let mut inner = self.inner.lock();
         inner.calls.open_head += 1;
+        if inner.away {
+            return Err(refusal(SyncErrorKind::Unreachable, ""));
+        }
         let repo = inner.repos.iter().find(|r| r.name == request.repo).cloned();
         let repo = repo.ok_or_else(|| refusal(SyncErrorKind::NotFound, "REPO_NOT_FOUND"))?;
         if let Some(resume) = &request.resume
             && inner.lost.contains(&resume.session)
         {
             return Ok(v1::OpenHeadResponse {
-                lost: Some(v1::Lost {
-                    reason: "head_moved".to_owned(),
-                    recovery_bookmark: format!("recovered/{}-1", resume.session),
-                    ..v1::Lost::default()
-                }),
+                lost: Some(lost(&resume.session, "head_moved")),
                 ..v1::OpenHeadResponse::default()
             });
         }

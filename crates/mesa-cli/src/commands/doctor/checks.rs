@@ -1,6 +1,7 @@
 //! The single checks.
 
 use std::{
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -38,12 +39,29 @@ pub fn machine() -> Vec<Finding> {
 }
 
 fn device() -> Finding {
-    let device = Path::new("/dev/fuse");
-    if !device.exists() {
+    device_at(Path::new("/dev/fuse"))
+}
+
+/// Major and minor number of the kernel's end of FUSE.
+const FUSE_DEVICE: (u32, u32) = (10, 229);
+
+fn device_at(device: &Path) -> Finding {
+    let Ok(found) = std::fs::metadata(device) else {
         return Finding::fail(
             "/dev/fuse",
             "is missing",
             "modprobe fuse, or start the container with --device /dev/fuse --cap-add SYS_ADMIN",
+        );
+    };
+    let number = (
+        rustix::fs::major(found.rdev()),
+        rustix::fs::minor(found.rdev()),
+    );
+    if !found.file_type().is_char_device() || number != FUSE_DEVICE {
+        return Finding::fail(
+            "/dev/fuse",
+            "is not the FUSE device",
+            "as root: rm /dev/fuse && mknod -m 666 /dev/fuse c 10 229",
         );
     }
     match std::fs::OpenOptions::new()
@@ -259,5 +277,26 @@ fn key(name: &str, me: &mesa_client::rest::model::Whoami) -> Finding {
         outcome,
         message,
         fix,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_fuse_device_passes_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("fuse");
+        std::fs::write(&file, b"").unwrap();
+        for path in [&file, Path::new("/dev/null"), &dir.path().join("none")] {
+            let finding = device_at(path);
+            assert_eq!(finding.outcome, Outcome::Fail, "{}", path.display());
+            assert!(finding.fix.is_some());
+        }
+        assert_eq!(
+            device_at(Path::new("/dev/null")).message,
+            "is not the FUSE device"
+        );
     }
 }
