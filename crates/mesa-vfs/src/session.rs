@@ -16,6 +16,7 @@
 //! asynchronous, the tree calls `append_content` also before it appends a rename or link of a file
 //! that has a work file, so that content comes before the name in the order.
 
+mod away;
 mod bell;
 mod config;
 mod core;
@@ -42,6 +43,7 @@ use mesa_types::{FileId, Nanos};
 pub(crate) use handle::TICK_NS;
 pub(crate) use open::timed_out;
 
+pub use away::{Away, TreeSnapshot};
 pub use config::{QuietProbe, SessionConfig, SessionTarget, Tuning};
 pub use handle::Session;
 pub use sink::{MergedContent, Moved, Picked, Reload, TreeSink};
@@ -179,6 +181,8 @@ pub struct Opened {
     pub ops: Vec<RecoveredOp>,
     /// Work files found, in no order.
     pub works: Vec<RecoveredWork>,
+    /// The server is away: the tree starts from this.
+    pub away: Option<Away>,
 }
 
 /// Facts about the head, fixed until [`Reload::Replaced`].

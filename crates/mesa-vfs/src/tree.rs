@@ -23,7 +23,7 @@ use bytes::Bytes;
 use mesa_types::{ContentRef, FileId, NodeKind};
 
 pub use apply::Origin;
-pub use convert::{ListedNode, node_from_wire};
+pub use convert::{ListedNode, node_from_wire, node_to_wire};
 pub use listing::{Listing, Verdict};
 pub use node::{DirState, Extra, Loaded, Name, Node};
 

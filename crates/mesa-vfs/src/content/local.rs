@@ -155,6 +155,14 @@ impl Content {
         Ok(bytes)
     }
 
+    /// A small content that is in memory.
+    pub(crate) fn in_memory(&self, content: &ContentRef) -> Option<Bytes> {
+        match content {
+            ContentRef::Chunk { id, .. } => self.store.ram_get(id),
+            _ => None,
+        }
+    }
+
     /// Whether the whole content is here.
     pub fn has(&self, content: &ContentRef) -> bool {
         let in_ram = match content {

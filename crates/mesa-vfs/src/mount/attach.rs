@@ -14,8 +14,8 @@ use super::{
 use crate::{
     fs::{FsError, FsResult, Notice},
     session::{
-        Actor, OpenError, RecoveredOp, RecoveredWork, Session, SessionConfig, SessionTarget,
-        TreeSink,
+        Actor, ClientSeq, OpenError, RecoveredOp, RecoveredWork, Session, SessionConfig,
+        SessionTarget, TreeSink,
     },
     tree::{Origin, Tree, node_from_wire},
 };
@@ -64,10 +64,20 @@ pub async fn attach(
         tree,
         info.read_only || settings.read_only,
     ));
-    let unsure = repo.replay(opened.ops).await;
+    let included = match &opened.away {
+        Some(away) => {
+            repo.take_away(away.nodes().clone())
+                .map_err(|_| OpenError::Answer("its stored tree is unusable"))?;
+            repo.with(|state| state.sole = away.lease().is_some());
+            away.included()
+        }
+        None => ClientSeq(0),
+    };
+    let unsure = repo.replay(opened.ops, included).await;
     let prefetch = config.prefetch;
     let left = repo.adopt(opened.works);
-    if unsure || !left.is_empty() {
+    let whole = opened.away.is_none();
+    if whole && (unsure || !left.is_empty()) {
         // Names of those files are somewhere in the tree; without all of it nothing may be dropped.
         let read = Arc::clone(&repo).prefetch(u32::MAX, 0).await;
         read.map_err(|_| OpenError::Answer("its tree could not be read whole"))?;
@@ -75,7 +85,7 @@ pub async fn attach(
     let sink = Arc::new(Sink(Arc::clone(&repo)));
     let as_trait: Arc<dyn TreeSink> = Arc::clone(&sink) as Arc<dyn TreeSink>;
     opened.session.start(Arc::downgrade(&as_trait));
-    repo.resume_works();
+    repo.resume_works(whole);
     if prefetch.enabled {
         let ahead = Arc::clone(&repo);
         config.runtime.spawn(async move {
@@ -111,12 +121,13 @@ fn target_dir(settings: &RepoConfig) -> String {
 }
 
 impl Repo {
-    /// Applies what this client had decided before it stopped over the server's state. Returns
-    /// whether a path could not be found.
-    async fn replay(self: &Arc<Self>, ops: Vec<RecoveredOp>) -> bool {
+    /// Applies what this client had decided before it stopped over the server's state, which
+    /// includes operations up to `included`. Returns whether a path could not be found.
+    async fn replay(self: &Arc<Self>, ops: Vec<RecoveredOp>, included: ClientSeq) -> bool {
         let mut unsure = false;
         for recovered in ops {
             match recovered {
+                RecoveredOp::Decided(seq, _) if seq <= included => {}
                 RecoveredOp::Decided(_, op) => {
                     for path in paths(&op) {
                         let found = self.load_path(&path).await;
@@ -150,8 +161,9 @@ impl Repo {
         })
     }
 
-    /// Sends what is in the adopted files; drops those of files that are gone.
-    fn resume_works(&self) {
+    /// Sends what is in the adopted files; drops those of files that are gone, if the tree is
+    /// `whole`.
+    fn resume_works(&self, whole: bool) {
         let gone = self.with(|state| {
             let mut gone = Vec::new();
             for file in state.files.with_work() {
@@ -160,7 +172,7 @@ impl Repo {
                     if let Err(stop) = self.append_content(state, file, &Actor::default()) {
                         tracing::debug!(?stop, ?file, "content not yet queued");
                     }
-                } else if let Some(work) = state.files.remove_closed(file) {
+                } else if whole && let Some(work) = state.files.remove_closed(file) {
                     gone.push(work);
                 }
             }

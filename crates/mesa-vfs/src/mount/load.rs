@@ -3,7 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt};
-use mesa_proto::{convert::Malformed, v1};
+use mesa_proto::{
+    convert::{Malformed, content_from_wire},
+    v1,
+};
 use mesa_types::{ContentRef, FileId};
 
 use super::repo::{Repo, State};
@@ -62,6 +65,23 @@ impl Repo {
             Some(reading) => reading.await,
             None => Ok(()),
         }
+    }
+
+    /// Takes in directories as they were when the server went away.
+    pub fn take_away(&self, nodes: v1::NodeBatch) -> FsResult<()> {
+        let entries = nodes.dirs.iter().flat_map(|dir| &dir.entries);
+        for node in entries.filter_map(|entry| entry.node.as_ref()) {
+            if let (false, Ok(content)) = (
+                node.inline.is_empty(),
+                content_from_wire(node.content.as_ref()),
+            ) {
+                self.session.content().put(content, node.inline.clone());
+            }
+        }
+        for (_, outcome) in Taking::default().batch(self, nodes)? {
+            outcome?;
+        }
+        Ok(())
     }
 
     async fn read_dir(self: &Arc<Self>, dir: FileId) -> FsResult<()> {

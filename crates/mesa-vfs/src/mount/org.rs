@@ -11,6 +11,7 @@ use futures::future::{FutureExt, Shared};
 use mesa_proto::v1;
 use mesa_types::{FileId, RepoName};
 use parking_lot::{Mutex, RwLock};
+use prost::Message;
 
 use super::{
     attach::{Attached, attach, open_error, state_dir},
@@ -27,6 +28,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(2);
 /// A failed opening is not tried again for this long.
 const RETRY: Duration = Duration::from_secs(1);
+/// A server that does not answer for this long is away, where that can be helped.
+const AWAY_AFTER: Duration = Duration::from_secs(3);
 /// Pages of repos read before giving up.
 const PAGES_MAX: usize = 1000;
 
@@ -151,14 +154,32 @@ impl Org {
     }
 
     async fn read_list(&self, tags: &Arc<dyn Tags>) -> FsResult<()> {
-        let deadline = self.env.config.tuning.deadline;
-        match tokio::time::timeout(deadline, self.read_pages()).await {
-            Ok(Ok(found)) => {
+        let first = self.state.lock().listed.is_none();
+        let stored = first.then(|| self.stored_list()).flatten();
+        let deadline = match stored {
+            Some(_) => AWAY_AFTER,
+            None => self.env.config.tuning.deadline,
+        };
+        let read = match tokio::time::timeout(deadline, self.read_pages()).await {
+            Ok(Err(error)) if is_away(&error) && stored.is_some() => Err(()),
+            Ok(read) => Ok(read),
+            Err(_) => Err(()),
+        };
+        match (read, stored) {
+            (Ok(Ok(found)), _) => {
+                self.store_list(&found);
                 let notices = self.take_list(found, tags);
                 self.env.notify(notices);
                 Ok(())
             }
-            Ok(Err(error)) => {
+            // What an earlier process knew stays usable, too.
+            (Err(()), Some(found)) => {
+                tracing::warn!(org = %self.config.slug, "the server is away");
+                let notices = self.take_list(found, tags);
+                self.env.notify(notices);
+                Ok(())
+            }
+            (Ok(Err(error)), _) => {
                 tracing::debug!(%error, org = %self.config.slug, "cannot list repos");
                 use mesa_client::SyncErrorKind as K;
                 // What is known stays usable while the server is away.
@@ -171,7 +192,46 @@ impl Org {
                     _ => FsError::Io,
                 })
             }
-            Err(_) => Err(FsError::Io),
+            (Err(()), None) => Err(FsError::Io),
+        }
+    }
+
+    /// `repos~list` (no repo can have that name): `01`, crc32c of the rest (u32 LE), protobuf
+    /// `ListReposResponse`.
+    fn list_path(&self) -> std::path::PathBuf {
+        let dir = self.env.config.state_dir.join(self.config.slug.as_str());
+        dir.join("repos~list")
+    }
+
+    fn stored_list(&self) -> Option<Vec<v1::RepoInfo>> {
+        let bytes = std::fs::read(self.list_path()).ok()?;
+        let (head, list) = bytes.split_at_checked(5)?;
+        if head[0] != 1 || head[1..] != crc32c::crc32c(list).to_le_bytes() {
+            return None;
+        }
+        Some(v1::ListReposResponse::decode(list).ok()?.repos)
+    }
+
+    fn store_list(&self, repos: &[v1::RepoInfo]) {
+        let list = v1::ListReposResponse {
+            repos: repos.to_vec(),
+            next_cursor: String::new(),
+        };
+        let list = list.encode_to_vec();
+        let mut bytes = vec![1];
+        bytes.extend(crc32c::crc32c(&list).to_le_bytes());
+        bytes.extend(list);
+        let path = self.list_path();
+        if std::fs::read(&path).is_ok_and(|stored| stored == bytes) {
+            return;
+        }
+        let stored = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let next = path.with_extension("new");
+        let stored = stored
+            .and_then(|()| std::fs::write(&next, &bytes))
+            .and_then(|()| std::fs::rename(&next, &path));
+        if let Err(error) = stored {
+            tracing::debug!(%error, "the list of repos was not stored");
         }
     }
 
@@ -324,6 +384,11 @@ impl Slot {
         *self.attached.lock() = Attachment::No;
         Ok(())
     }
+}
+
+fn is_away(error: &mesa_client::SyncError) -> bool {
+    use mesa_client::SyncErrorKind as K;
+    matches!(error.kind, K::Unreachable | K::TimedOut | K::Server)
 }
 
 fn done(outcome: FsResult<()>) -> Shared<Later<FsResult<()>>> {

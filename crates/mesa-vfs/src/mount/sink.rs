@@ -15,15 +15,27 @@ use crate::{
     fs::{FsError, FsResult, NodeId},
     session::{
         Actor, ClientSeq, HeadSeq, Later, LeaseState, MergedContent, Moved, Picked, Reload,
-        TreeSink,
+        TreeSink, TreeSnapshot,
     },
-    tree::{Origin, node_from_wire},
+    tree::{Origin, node_from_wire, node_to_wire},
 };
 
 /// The sink's calls need the repo's own reference; the session holds this weakly.
 pub struct Sink(pub Arc<Repo>);
 
 impl TreeSink for Sink {
+    fn snapshot(&self) -> Option<TreeSnapshot> {
+        // Operations are decided under the same lock.
+        self.0.with(|state| {
+            let root = state.tree.get(state.tree.root())?;
+            Some(TreeSnapshot {
+                root: node_to_wire(root),
+                dirs: state.tree.listings(),
+                included: self.0.session.last_seq(),
+            })
+        })
+    }
+
     fn on_event(&self, entry: &v1::LogEntry) {
         self.0.with(|state| {
             for (index, op) in entry.ops.iter().enumerate() {

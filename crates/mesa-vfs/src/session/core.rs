@@ -77,6 +77,8 @@ pub(super) struct Core {
     /// No new operations, for this reason.
     pub refused: Option<FsError>,
     pub head_seq: u64,
+    /// The last answer to OpenHead.
+    pub answer: v1::OpenHeadResponse,
     pub last_error: Option<(i64, String)>,
     /// When the last operation was queued in shared mode.
     pub last_shared: Nanos,
@@ -105,6 +107,7 @@ impl Core {
             connection: Connection::Starting,
             refused: None,
             head_seq: 0,
+            answer: v1::OpenHeadResponse::default(),
             last_error: None,
             last_shared: Nanos(0),
             generation: 0,

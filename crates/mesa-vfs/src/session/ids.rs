@@ -24,6 +24,11 @@ impl IdReserve {
         }
     }
 
+    /// What is left: first ids and counts.
+    pub fn ranges(&self) -> Vec<(u64, u32)> {
+        self.ranges.iter().copied().collect()
+    }
+
     /// The next id.
     pub fn take(&mut self) -> Option<FileId> {
         let (first, count) = self.ranges.front_mut()?;

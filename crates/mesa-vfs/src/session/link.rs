@@ -8,7 +8,7 @@ use mesa_proto::v1::{self, client_message::Kind, server_message};
 use tokio::sync::mpsc;
 
 use super::{
-    ClientSeq, Connection, HeadSeq, LeaseState, Reload, Session, core::Outgoing,
+    ClientSeq, Connection, HeadSeq, LeaseState, Reload, Session, away, core::Outgoing,
     handle::COMPANY_WAIT, inbound, lost, open::timed_out, queue::CLIENT_SEQ_MAX,
 };
 use crate::fs::FsError;
@@ -46,6 +46,7 @@ pub(super) async fn run(session: Arc<Session>) {
     while !session.is_closing() {
         let began = tokio::time::Instant::now();
         let end = attached(&session).await;
+        let was_attached = session.core.lock().connection == Connection::Attached;
         detach(&session);
         if began.elapsed() >= GOOD {
             delay = tuning.backoff_min;
@@ -69,6 +70,9 @@ pub(super) async fn run(session: Arc<Session>) {
                         Err(error) => note(&session, &error, delay),
                     }
                 } else {
+                    if was_attached {
+                        away::store(&session).await;
+                    }
                     note(&session, &error, delay)
                 }
             }
@@ -251,6 +255,7 @@ async fn greeted(session: &Arc<Session>, ack: &v1::HelloAck) -> Result<(), End> 
         }
         Err(_) => return Err(End::Closed),
     }
+    away::remove(session.dir.path());
     let acked = ClientSeq(ack.acked_client_seq);
     // Their place among other sessions' operations is not told: read everything again.
     let unplaced = session.core.lock().queue.blocks_up_to(acked);

@@ -254,6 +254,7 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
         core.bounds = bounds(&session.config, &core.limits);
         core.read_only = answer.read_only;
         core.head_seq = answer.head_seq;
+        core.answer = answer.clone();
         core.generation += 1;
         core.refused = None;
     }

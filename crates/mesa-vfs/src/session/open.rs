@@ -5,6 +5,7 @@ use std::{
     io,
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use mesa_client::SyncError;
@@ -14,9 +15,9 @@ use mesa_types::ContentRef;
 use prost::Message;
 
 use super::{
-    ClientSeq, Durability, NodeTimes, OpenError, Opened, RecoveredOp, RecoveredWork, Session,
-    SessionConfig, SessionTarget,
-    core::{Bounds, Core},
+    ClientSeq, Durability, LeaseState, NodeTimes, OpenError, Opened, RecoveredOp, RecoveredWork,
+    Session, SessionConfig, SessionTarget, away,
+    core::{Bounds, Core, Lease},
     handle::head_info,
     identity::{Identity, StateDir},
     kept, lost,
@@ -29,6 +30,8 @@ use crate::{
 
 /// Calls to GetChunks and GetManifests at once.
 const FETCHES_MAX: usize = 8;
+/// A server that does not answer for this long is away, where that can be helped.
+const AWAY_AFTER: Duration = Duration::from_secs(3);
 
 /// See [`Session::open`].
 pub(super) async fn open(config: SessionConfig) -> Result<Opened, OpenError> {
@@ -47,8 +50,12 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
     })?;
     let at = |source| state(&config.state_dir, source);
     let stored = dir.load().map_err(at)?;
-    if dir.is_other_boot().map_err(at)? && config.durability != Durability::Local {
-        distrust(&dir).map_err(at)?;
+    if dir.is_other_boot().map_err(at)? {
+        // No mount is left that could go on without the server.
+        away::remove(dir.path());
+        if config.durability != Durability::Local {
+            distrust(&dir).map_err(at)?;
+        }
     }
     dir.note_boot().map_err(at)?;
     let lost = kept::directory(&dir, config.clock.now());
@@ -78,7 +85,18 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         head_seq: identity.head_seq,
         last_client_seq: known.last().0,
     });
-    let mut answer = open_head(&config, resume.clone()).await?;
+    let away = stored.as_ref().and_then(|old| away::load(dir.path(), old));
+    let (mut answer, away) = match (ask(&config, resume, away.is_some()).await, away, &stored) {
+        (Ok(answer), ..) => {
+            away::remove(dir.path());
+            (answer, None)
+        }
+        (Err(error), Some(away), Some(old)) if is_away(&error) => {
+            tracing::warn!("the server is away: going on with what is here");
+            (away.answer(old, known.acked), Some(away))
+        }
+        (Err(error), ..) => return Err(error),
+    };
     let mut identity = stored;
     if let (Some(lost), Some(old)) = (answer.lost.take(), &identity) {
         lost::set_aside(&dir, old, &lost).map_err(at)?;
@@ -129,8 +147,21 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
     let mut core = Core::new(journal, identity, acked, limits, bounds(&config, &limits));
     core.read_only = answer.read_only;
     core.head_seq = answer.head_seq;
+    core.answer = answer.clone();
     if let Some(ids) = &answer.ids {
         core.ids.grant(ids);
+    }
+    if let Some(away) = &away {
+        for range in away.ids(made_ids(&found)) {
+            core.ids.grant(&range);
+        }
+        if let Some(number) = away.lease() {
+            core.lease = Lease {
+                state: LeaseState::Exclusive,
+                number,
+                ..Lease::NONE
+            };
+        }
     }
     if let Some(damage) = known.damage.as_ref().or(found.damage.as_ref()) {
         notes.push(format!(
@@ -173,7 +204,46 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         session,
         ops,
         works,
+        away,
     })
+}
+
+/// Ids given to files by operations of the journal.
+fn made_ids(found: &Found) -> impl Iterator<Item = u64> + Clone {
+    found.ops.iter().filter_map(|record| match record {
+        Record::Op(op) => match &op.op.kind {
+            Some(v1::op::Kind::Create(create)) => Some(create.id),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// OpenHead; with `quickly` for somebody who can do without for the time being.
+async fn ask(
+    config: &SessionConfig,
+    resume: Option<v1::Resume>,
+    quickly: bool,
+) -> Result<v1::OpenHeadResponse, OpenError> {
+    let call = open_head(config, resume);
+    if !quickly {
+        return call.await;
+    }
+    match tokio::time::timeout(AWAY_AFTER, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(refused(config, timed_out())),
+    }
+}
+
+/// Whether the server did not answer, rather than say no.
+fn is_away(error: &OpenError) -> bool {
+    use mesa_client::SyncErrorKind as K;
+    match error {
+        OpenError::Server { source, .. } => {
+            matches!(source.kind, K::Unreachable | K::TimedOut | K::Server)
+        }
+        _ => false,
+    }
 }
 
 /// Puts the work files aside: after a power cut any of their bytes may be gone, and content that
@@ -238,14 +308,17 @@ pub(super) async fn open_head(
 ) -> Result<v1::OpenHeadResponse, OpenError> {
     let request = open_request(config, resume);
     let call = config.api.open_head(request);
-    let refused = |source| OpenError::Server {
+    match tokio::time::timeout(config.tuning.deadline, call).await {
+        Ok(answer) => answer.map_err(|source| refused(config, source)),
+        Err(_) => Err(refused(config, timed_out())),
+    }
+}
+
+fn refused(config: &SessionConfig, source: SyncError) -> OpenError {
+    OpenError::Server {
         org: config.org.as_str().to_owned(),
         repo: config.repo.as_str().to_owned(),
         source,
-    };
-    match tokio::time::timeout(config.tuning.deadline, call).await {
-        Ok(answer) => answer.map_err(refused),
-        Err(_) => Err(refused(timed_out())),
     }
 }
 

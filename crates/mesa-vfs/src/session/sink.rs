@@ -3,7 +3,7 @@
 use mesa_proto::v1;
 use mesa_types::{ContentRef, FileId, Nanos};
 
-use super::{ClientSeq, HeadSeq, LeaseState};
+use super::{ClientSeq, HeadSeq, LeaseState, TreeSnapshot};
 use crate::{content::WorkStat, fs::FsError};
 
 /// Why everything known about the head must be read again.
@@ -70,6 +70,11 @@ pub struct MergedContent {
 /// [`super::Session::append`] is called under, except for `append*`, which never call the
 /// sink. No session lock is held during a call.
 pub trait TreeSink: Send + Sync + 'static {
+    /// Everything known of the tree, for a process that takes over while the server is away.
+    fn snapshot(&self) -> Option<TreeSnapshot> {
+        None
+    }
+
     /// Operations of another session.
     fn on_event(&self, entry: &v1::LogEntry);
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mesa_proto::{
-    convert::{Malformed, attr_from_wire},
+    convert::{Malformed, attr_from_wire, attr_to_wire},
     v1,
 };
 use mesa_types::{Attr, EntryName, FileId, NodeKind, ObjectId};
@@ -57,6 +57,36 @@ impl ListedNode {
             node.extra_mut().xattrs = self.xattrs.into_iter().collect();
         }
         node
+    }
+}
+
+/// A node as it would be sent.
+pub fn node_to_wire(node: &Node) -> v1::Node {
+    let attr = Attr {
+        id: node.id,
+        kind: node.kind,
+        mode: node.mode,
+        uid: node.uid,
+        gid: node.gid,
+        nlink: node.nlink,
+        mtime: node.mtime,
+        ctime: node.ctime,
+        content: node.content,
+    };
+    let xattr = |(name, value): (&Box<[u8]>, &Bytes)| v1::Xattr {
+        name: Bytes::copy_from_slice(name),
+        value: value.clone(),
+    };
+    let extra = node.extra.as_deref();
+    v1::Node {
+        inline: node.target(),
+        xattrs: extra.map_or_else(Vec::new, |e| e.xattrs.iter().map(xattr).collect()),
+        tree: node
+            .dir()
+            .and_then(|dir| dir.tree)
+            .map_or_else(Bytes::new, |tree| Bytes::copy_from_slice(&tree.0)),
+        conflicted: node.conflicted,
+        ..attr_to_wire(&attr)
     }
 }
 

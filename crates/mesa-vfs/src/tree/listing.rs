@@ -7,7 +7,7 @@ use mesa_types::FileId;
 
 use super::{
     Tree,
-    convert::{ListedNode, name_from_wire, node_from_wire},
+    convert::{ListedNode, name_from_wire, node_from_wire, node_to_wire},
     node::{Loaded, Name, Node},
 };
 
@@ -46,6 +46,40 @@ impl Listing {
 }
 
 impl Tree {
+    /// The directories in memory, parents first: what [`Tree::take_listing`] takes in again.
+    pub fn listings(&self) -> Vec<v1::DirListing> {
+        let mut listings = Vec::new();
+        let mut next = vec![self.root()];
+        while let Some(id) = next.pop() {
+            let Some(dir) = self.get(id).and_then(Node::dir) else {
+                continue;
+            };
+            if dir.loaded != Loaded::Yes {
+                continue;
+            }
+            let mut entries = Vec::with_capacity(dir.children.len());
+            for (name, child) in &dir.children {
+                let Some(node) = self.get(*child) else {
+                    continue;
+                };
+                if node.is_dir() {
+                    next.push(*child);
+                }
+                entries.push(v1::Dentry {
+                    name: bytes::Bytes::copy_from_slice(name.as_bytes()),
+                    node: Some(node_to_wire(node)),
+                });
+            }
+            listings.push(v1::DirListing {
+                id: id.0,
+                entries,
+                complete: true,
+                error: String::new(),
+            });
+        }
+        listings
+    }
+
     /// A listing is being read from now on: events are remembered until [`Tree::load_ends`].
     pub fn load_begins(&mut self) {
         self.loads += 1;

@@ -189,6 +189,12 @@ impl FakeServer {
         self.fence_all();
     }
 
+    /// Nobody is answered until [`FakeServer::come_back`].
+    pub fn leave(&self) {
+        self.inner.lock().away = true;
+        self.disconnect();
+    }
+
     pub fn come_back(&self) {
         self.inner.lock().away = false;
     }
@@ -321,6 +327,13 @@ fn chunk_of(bytes: &[u8]) -> (v1::ContentRef, Option<Bytes>) {
 }
 
 impl Inner {
+    fn present(&self) -> Result<(), SyncError> {
+        match self.away {
+            true => Err(refusal(SyncErrorKind::Unreachable, "AWAY")),
+            false => Ok(()),
+        }
+    }
+
     fn bytes(&self, content: Option<&v1::ContentRef>) -> Option<Vec<u8>> {
         let Some(content) = content.filter(|c| c.size > 0) else {
             return Some(Vec::new());
@@ -668,6 +681,7 @@ impl SyncApi for FakeServer {
     ) -> Result<v1::ListReposResponse, SyncError> {
         let mut inner = self.inner.lock();
         inner.calls.list_repos += 1;
+        inner.present()?;
         Ok(v1::ListReposResponse {
             repos: inner.repos.clone(),
             next_cursor: String::new(),
@@ -680,9 +694,7 @@ impl SyncApi for FakeServer {
     ) -> Result<v1::OpenHeadResponse, SyncError> {
         let mut inner = self.inner.lock();
         inner.calls.open_head += 1;
-        if inner.away {
-            return Err(refusal(SyncErrorKind::Unreachable, ""));
-        }
+        inner.present()?;
         let repo = inner.repos.iter().find(|r| r.name == request.repo).cloned();
         let repo = repo.ok_or_else(|| refusal(SyncErrorKind::NotFound, "REPO_NOT_FOUND"))?;
         if let Some(resume) = &request.resume
@@ -754,6 +766,7 @@ impl SyncApi for FakeServer {
         let (out, outbound) = mpsc::unbounded_channel();
         {
             let mut inner = self.inner.lock();
+            inner.present()?;
             let (seq, acked) = {
                 let seq = inner.seq;
                 let session = inner
@@ -806,6 +819,7 @@ impl SyncApi for FakeServer {
     ) -> Result<BoxStream<'static, Result<v1::NodeBatch, SyncError>>, SyncError> {
         let mut inner = self.inner.lock();
         inner.calls.get_nodes += 1;
+        inner.present()?;
         let mut wanted: Vec<(u64, u32)> = request.dirs.iter().map(|d| (d.id, 0)).collect();
         if wanted.is_empty() {
             wanted.push((ROOT, 0));
@@ -837,6 +851,7 @@ impl SyncApi for FakeServer {
     ) -> Result<BoxStream<'static, Result<v1::ChunkData, SyncError>>, SyncError> {
         let mut inner = self.inner.lock();
         inner.calls.get_chunks += 1;
+        inner.present()?;
         Ok(futures::stream::iter(inner.data(request.ids)).boxed())
     }
 
