@@ -15,4 +15,5 @@ pub mod server;
 pub mod service;
 pub mod status;
 pub mod supervisor;
+mod upward;
 pub mod worker;

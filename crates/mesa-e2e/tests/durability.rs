@@ -56,6 +56,58 @@ fn a_restarted_server_has_everything_and_the_mount_goes_on() {
 }
 
 #[test]
+fn a_worker_that_starts_while_the_server_is_away_goes_on() {
+    let (mut server, client, _) = mounted();
+    let repo = client.repo("work");
+    sh(
+        &repo,
+        "mkdir d; for i in $(seq 50); do echo $i > d/f$i; done; sync d/f50",
+    );
+    client.mesa(&["sync"]).ok();
+    server.kill();
+    sh(&repo, "echo one > d/one; mv d/f1 d/moved");
+    eventually(10, "the connection is known to be lost", || {
+        sh(client.home(), "find . -xdev -name away.bin | wc -l") == "1"
+    });
+    let worker = client.daemon_pids()[1];
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL).expect("it runs");
+    assert_eq!(
+        sh(
+            &repo,
+            "cat d/one d/moved d/f7; echo two > d/two; cat d/two; ls d | wc -l"
+        ),
+        "one\n1\n7\ntwo\n52"
+    );
+    assert_ne!(client.daemon_pids()[1], worker);
+    server.restart();
+    client.mesa(&["sync"]).ok();
+    for (path, bytes) in [("d/one", "one\n"), ("d/moved", "1\n"), ("d/two", "two\n")] {
+        let path = Server::content_path("work", path);
+        let found = server.get_raw(&path, &server.admin_key());
+        assert_eq!(found, (200, bytes.as_bytes().to_vec()), "{path}");
+    }
+}
+
+#[test]
+fn a_killed_supervisor_is_replaced_by_mount() {
+    use rustix::process::{Signal, kill_process};
+    let (_server, client, _) = mounted();
+    let repo = client.repo("work");
+    sh(&repo, "echo x > f");
+    let before = client.daemon_pids();
+    kill_process(before[0], Signal::KILL).expect("it runs");
+    eventually(5, "it is gone", || client.daemon_pids() == before[1..]);
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    let now = client.daemon_pids();
+    assert_eq!((now.len(), now[1]), (2, before[1]), "the worker goes on");
+    kill_process(now[1], Signal::KILL).expect("it runs");
+    assert_eq!(sh(&repo, "cat f; echo y > g; cat g"), "x\ny");
+    assert_eq!(client.daemon_pids()[0], now[0]);
+    client.mesa(&["unmount"]).ok();
+    eventually(5, "both are gone", || client.daemon_pids().is_empty());
+}
+
+#[test]
 fn a_terminated_server_exits_cleanly() {
     let (mut server, client, _) = mounted();
     sh(&client.repo("work"), "echo x > f; sync f");

@@ -69,6 +69,9 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
     plan.orgs.clone_from(&known.orgs);
     plan.global_token.clone_from(&known.global_token);
     if live::adopt(context, &runtime, &plan, args.timeout)? {
+        if args.daemonize {
+            live::supervise(context, &runtime, &mut plan);
+        }
         report(context, &plan, &known, true);
         return Ok(());
     }

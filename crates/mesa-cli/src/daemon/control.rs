@@ -1,5 +1,7 @@
 //! What commands say to a running daemon: one JSON object a line, answered by one.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,6 +29,8 @@ pub struct Request {
 pub enum Command {
     /// Mount point and processes.
     Ping,
+    /// Go over to the supervisor that listens at this socket.
+    Supervise { socket: PathBuf },
     /// For `mesa status`.
     Status,
     /// For `mesa stats`.

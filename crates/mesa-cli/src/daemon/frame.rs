@@ -5,10 +5,15 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 use mesa_fuse::fdpass;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, socketpair},
+    process::Pid,
+};
 
 /// Largest payload in bytes.
 const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -28,6 +33,8 @@ pub enum Kind {
     Ready = 4,
     /// To the supervisor: not started; the error (JSON).
     Failed = 5,
+    /// To the supervisor: ending because it was told to; one byte, 1 = everything was sent.
+    Ended = 6,
 }
 
 impl Kind {
@@ -38,6 +45,7 @@ impl Kind {
             3 => Self::Parts,
             4 => Self::Ready,
             5 => Self::Failed,
+            6 => Self::Ended,
             _ => return Err(io::Error::from(io::ErrorKind::InvalidData)),
         })
     }
@@ -70,6 +78,45 @@ impl Link {
     /// The end that was given to this process as its standard input.
     pub fn from_stdin() -> io::Result<Self> {
         Ok(Self(io::stdin().as_fd().try_clone_to_owned()?))
+    }
+
+    /// Waits for one process to connect to `path` (by [`Link::connect`]); the name goes then.
+    pub fn listen(path: &Path) -> io::Result<OwnedFd> {
+        let socket = socket()?;
+        let _ = std::fs::remove_file(path);
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        rustix::net::listen(&socket, 1)?;
+        Ok(socket)
+    }
+
+    /// The one that connected.
+    pub fn accept(socket: &OwnedFd) -> io::Result<Self> {
+        Ok(Self(rustix::net::accept_with(
+            socket,
+            SocketFlags::CLOEXEC,
+        )?))
+    }
+
+    /// Connects to a process that listens.
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let socket = socket()?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Self(socket))
+    }
+
+    /// The process at the other end of a connection.
+    pub fn peer(&self) -> io::Result<Pid> {
+        Ok(rustix::net::sockopt::socket_peercred(&self.0)?.pid)
+    }
+
+    /// Whether the other end is still held by somebody.
+    pub fn is_alive(&self) -> bool {
+        let mut polled = [PollFd::new(&self.0, PollFlags::empty())];
+        let now = Timespec::default();
+        poll(&mut polled, Some(&now)).is_ok()
+            && !polled[0]
+                .revents()
+                .intersects(PollFlags::HUP | PollFlags::ERR)
     }
 
     /// The descriptor, to be given to a child process.
@@ -132,6 +179,17 @@ impl Link {
     }
 }
 
+fn socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    let kind = SocketType::SEQPACKET;
+    Ok(rustix::net::socket_with(
+        AddressFamily::UNIX,
+        kind,
+        flags,
+        None,
+    )?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -170,5 +228,22 @@ mod tests {
             assert_eq!(theirs.receive().unwrap().unwrap().kind, Kind::Ready);
             assert!(theirs.receive().unwrap().is_none());
         });
+    }
+
+    #[test]
+    fn an_end_that_is_gone_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = Link::listen(&path).unwrap();
+        let theirs = Link::connect(&path).unwrap();
+        let ours = Link::accept(&listener).unwrap();
+        assert_eq!(ours.peer().unwrap(), rustix::process::getpid());
+        assert!(ours.is_alive() && theirs.is_alive());
+        theirs.send(Kind::Ended, &[1], None).unwrap();
+        drop(theirs);
+        assert!(!ours.is_alive());
+        let ended = ours.receive().unwrap().unwrap();
+        assert_eq!((ended.kind, ended.payload), (Kind::Ended, vec![1]));
+        assert!(ours.receive().unwrap().is_none());
     }
 }

@@ -60,6 +60,26 @@ pub fn launch(plan: &Plan) -> CliResult {
     outcome
 }
 
+/// Starts a supervisor for a worker that lost its own. Whatever happens, the worker goes on.
+pub fn supervise(plan: &Plan) -> CliResult {
+    let plan = Plan {
+        adopt: true,
+        ..plan.clone()
+    };
+    let mut child = this_program("supervise")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| CliError::io("cannot start a supervisor", &e))?;
+    let end = Instant::now() + Duration::from_millis(plan.start_timeout_ms);
+    start(&mut child, &plan, end).inspect_err(|_| {
+        // Not by a signal it would hand on.
+        let _ = child.kill();
+        let _ = child.wait();
+    })
+}
+
 fn start(child: &mut Child, plan: &Plan, end: Instant) -> CliResult {
     let failed = |e: &std::io::Error| CliError::io("cannot talk to the daemon", e);
     let text = serde_json::to_vec(plan)

@@ -38,6 +38,9 @@ pub struct Plan {
     pub log_filter: String,
     /// How long the start may take in milliseconds.
     pub start_timeout_ms: u64,
+    /// For a supervisor: the worker that runs is to be supervised, not another one.
+    #[serde(default)]
+    pub adopt: bool,
 }
 
 /// Content cache.
@@ -162,6 +165,7 @@ impl Plan {
             log: None,
             log_filter: "info".to_owned(),
             start_timeout_ms: 20_000,
+            adopt: false,
         }
     }
 }

@@ -89,6 +89,11 @@ impl RuntimeDir {
         self.path.join("daemon.sock")
     }
 
+    /// Where a new supervisor waits for the worker of one that is gone.
+    pub fn supervisor_socket(&self) -> PathBuf {
+        self.path.join("supervisor.sock")
+    }
+
     /// The supervisor's pid.
     pub fn supervisor_pid(&self) -> PathBuf {
         self.path.join("supervisor.pid")

@@ -11,8 +11,9 @@ use tokio::{
 
 use super::{
     control::{Answer, Command, LINE_BYTES_MAX, Request, VERSION},
-    frame::{Kind, Link},
+    frame::Kind,
     service::Service,
+    upward::Upward,
 };
 use crate::error::{CliError, CliResult, Exit};
 
@@ -29,7 +30,7 @@ pub struct Control {
 
 impl Control {
     /// Answers until [`Control::end`]. `supervisor` learns of changed plans.
-    pub fn start(listener: UnixListener, service: Arc<Service>, supervisor: Option<Link>) -> Self {
+    pub fn start(listener: UnixListener, service: Arc<Service>, supervisor: Arc<Upward>) -> Self {
         let slots = Arc::new(Semaphore::new(COMMANDS_MAX as usize));
         let accepting = tokio::spawn(serve(listener, service, supervisor, Arc::clone(&slots)));
         Self { accepting, slots }
@@ -49,7 +50,7 @@ impl Control {
 async fn serve(
     listener: UnixListener,
     service: Arc<Service>,
-    supervisor: Option<Link>,
+    supervisor: Arc<Upward>,
     slots: Arc<Semaphore>,
 ) {
     let listener = match listener
@@ -62,7 +63,6 @@ async fn serve(
             return;
         }
     };
-    let supervisor = Arc::new(supervisor);
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
@@ -72,7 +72,7 @@ async fn serve(
                 let service = Arc::clone(&service);
                 let supervisor = Arc::clone(&supervisor);
                 tokio::spawn(async move {
-                    let _gone = converse(stream, &service, supervisor.as_ref().as_ref()).await;
+                    let _gone = converse(stream, &service, &supervisor).await;
                     drop(slot);
                 });
             }
@@ -86,8 +86,8 @@ async fn serve(
 
 async fn converse(
     stream: UnixStream,
-    service: &Service,
-    supervisor: Option<&Link>,
+    service: &Arc<Service>,
+    supervisor: &Arc<Upward>,
 ) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
@@ -110,8 +110,8 @@ async fn converse(
 
 async fn execute(
     command: Command,
-    service: &Service,
-    supervisor: Option<&Link>,
+    service: &Arc<Service>,
+    supervisor: &Arc<Upward>,
 ) -> CliResult<Value> {
     let changes_plan = matches!(
         command,
@@ -125,7 +125,14 @@ async fn execute(
             "mount_point": service.mount_point(),
             "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"),
+            "supervised": supervisor.is_supervised(),
         })),
+        Command::Supervise { socket } => {
+            let (service, supervisor) = (Arc::clone(service), Arc::clone(supervisor));
+            let joined = tokio::task::spawn_blocking(move || supervisor.join(&socket, &service));
+            let lost = |e| CliError::failure("the supervisor was not joined").caused_by(&e);
+            joined.await.map_err(lost)?.map(|()| Value::Null)
+        }
         Command::Status => Ok(service.status()),
         Command::Stats => Ok(service.stats()),
         Command::Sync { timeout_ms } => service
@@ -152,15 +159,10 @@ async fn execute(
             .await
             .map(|()| json!({"unmounted": true})),
     };
-    if changes_plan
-        && result.is_ok()
-        && let Some(supervisor) = supervisor
-    {
+    if changes_plan && result.is_ok() {
         // A worker that replaces this one starts with the same orgs and credentials.
         match serde_json::to_vec(&service.plan()) {
-            Ok(plan) => {
-                let _gone = supervisor.send(Kind::Plan, &plan, None);
-            }
+            Ok(plan) => supervisor.send(Kind::Plan, &plan),
             Err(error) => tracing::error!(%error, "the plan was not saved"),
         }
     }

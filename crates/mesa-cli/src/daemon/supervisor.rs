@@ -15,7 +15,11 @@ use tokio::{
     sync::mpsc,
 };
 
+use rustix::process::{Pid, Signal};
+
 use super::{
+    client,
+    control::Command as Control,
     frame::{Frame, Kind, Link},
     launch::{self, Report},
     plan::Plan,
@@ -26,6 +30,8 @@ use crate::error::{CliError, CliResult, Exit};
 /// Restarts allowed within [`RESTART_WINDOW`].
 const RESTARTS_MAX: usize = 10;
 const RESTART_WINDOW: Duration = Duration::from_mins(1);
+/// How long a process may take to vanish after it closed its link.
+const GONE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a worker may take to flush and unmount before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 
@@ -59,10 +65,10 @@ struct Supervisor {
 
 /// What ended a worker.
 enum End {
-    /// It said so, or was told to.
-    Finished(ExitStatus),
-    /// It died.
-    Died(ExitStatus),
+    /// It said so, or was told to; whether everything was sent.
+    Finished(bool),
+    /// It died, of this.
+    Died(String),
     /// It could not start.
     Failed(CliError),
 }
@@ -76,9 +82,24 @@ async fn supervise(mut this: Supervisor) -> CliResult {
     let mut parts: Option<(Vec<u8>, OwnedFd)> = None;
     let mut restarts: VecDeque<Instant> = VecDeque::new();
     let mut reported = false;
+    let mut adopted = if this.parsed.adopt {
+        match Worker::adopt(&this.runtime) {
+            Ok(worker) => Some(worker),
+            Err(error) => {
+                // It goes on as it did.
+                report(Some(error.clone()));
+                return Err(error);
+            }
+        }
+    } else {
+        None
+    };
     let result = loop {
         let resuming = parts.is_some();
-        let mut worker = match Worker::start(&this, parts.as_ref()) {
+        let worker = adopted
+            .take()
+            .map_or_else(|| Worker::start(&this, parts.as_ref()), Ok);
+        let mut worker = match worker {
             Ok(worker) => worker,
             Err(error) => break Err(CliError::io("cannot start a worker", &error)),
         };
@@ -96,22 +117,22 @@ async fn supervise(mut this: Supervisor) -> CliResult {
                     Some(Frame { kind: Kind::Failed, payload, .. }) => {
                         let error = serde_json::from_slice(&payload)
                             .unwrap_or_else(|_| CliError::failure("the worker failed"));
-                        let _ = worker.child.wait().await;
+                        let _ = worker.ended().await;
                         break End::Failed(error);
                     }
-                    Some(_) => {}
-                    None => {
-                        let status = worker.child.wait().await.map_err(failed)?;
-                        break classify(status);
+                    Some(Frame { kind: Kind::Ended, payload, .. }) => {
+                        worker.told = Some(payload == [1]);
                     }
+                    Some(_) => {}
+                    None => break worker.ended().await.map_err(failed)?,
                 },
                 _ = terminate.recv() => break worker.stop().await.map_err(failed)?,
                 _ = interrupt.recv() => break worker.stop().await.map_err(failed)?,
             }
         };
         match end {
-            End::Finished(status) if status.success() => break Ok(()),
-            End::Finished(_) => {
+            End::Finished(true) => break Ok(()),
+            End::Finished(false) => {
                 break Err(CliError::new(Exit::NotSynced, "not everything was sent"));
             }
             End::Failed(error) if !resuming => break Err(error),
@@ -150,9 +171,15 @@ async fn supervise(mut this: Supervisor) -> CliResult {
 /// A signal or a panic is a death; an exit code the worker chose is an end.
 fn classify(status: ExitStatus) -> End {
     match status.code() {
-        Some(code) if code != 101 => End::Finished(status),
-        _ => End::Died(status),
+        Some(code) if code != 101 => End::Finished(status.success()),
+        _ => End::Died(status.to_string()),
     }
+}
+
+/// Whether the process has not ended. (Somebody else may be slow to reap it.)
+fn runs(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// Tells the waiting command, then lets go of its pipe.
@@ -168,8 +195,16 @@ fn report(error: Option<CliError>) {
 }
 
 struct Worker {
-    child: Child,
+    process: Process,
     frames: mpsc::UnboundedReceiver<Frame>,
+    /// It said that it ends, and whether everything was sent.
+    told: Option<bool>,
+}
+
+enum Process {
+    Child(Child),
+    /// Started by a supervisor that is gone.
+    Adopted(Pid),
 }
 
 impl Worker {
@@ -202,22 +237,99 @@ impl Worker {
                     }
                 }
             })?;
-        Ok(Self { child, frames })
+        Ok(Self {
+            process: Process::Child(child),
+            frames,
+            told: None,
+        })
+    }
+
+    /// The worker that runs already, which lost its supervisor.
+    fn adopt(runtime: &RuntimeDir) -> CliResult<Self> {
+        let failed = |e: std::io::Error| CliError::io("cannot supervise the daemon", &e);
+        let path = runtime.supervisor_socket();
+        let listener = Link::listen(&path).map_err(failed)?;
+        let (sender, frames) = mpsc::unbounded_channel();
+        let (joined, joins) = std::sync::mpsc::channel();
+        std::thread::Builder::new()
+            .name("link".to_owned())
+            .spawn(move || {
+                let link = Link::accept(&listener);
+                let link = link.and_then(|link| link.peer().map(|pid| (link, pid)));
+                let (link, pid) = match link {
+                    Ok((link, pid)) => (link, Ok(pid)),
+                    Err(error) => return joined.send(Err(error)).unwrap_or(()),
+                };
+                let _gone = joined.send(pid);
+                while let Ok(Some(frame)) = link.receive() {
+                    if sender.send(frame).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(failed)?;
+        let command = Control::Supervise {
+            socket: path.clone(),
+        };
+        let asked = client::ask_at(runtime, &command, client::PATIENCE);
+        let _ = std::fs::remove_file(path);
+        asked?;
+        let pid = joins.recv_timeout(client::PATIENCE);
+        let pid = pid.map_err(|_| CliError::failure("the daemon did not join"))?;
+        Ok(Self {
+            process: Process::Adopted(pid.map_err(failed)?),
+            frames,
+            told: None,
+        })
+    }
+
+    /// How it ended; waits until its process is gone.
+    async fn ended(&mut self) -> std::io::Result<End> {
+        match &mut self.process {
+            Process::Child(child) => Ok(classify(child.wait().await?)),
+            Process::Adopted(pid) => {
+                // Not our child: only its absence can be seen.
+                let end = Instant::now() + GONE_LIMIT;
+                while runs(*pid) && Instant::now() < end {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(match self.told {
+                    Some(synced) => End::Finished(synced),
+                    None => End::Died("its link is gone".to_owned()),
+                })
+            }
+        }
     }
 
     /// Lets the worker flush and unmount.
     async fn stop(&mut self) -> std::io::Result<End> {
-        if let Some(pid) = self
-            .child
-            .id()
-            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
-        {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let pid = match &self.process {
+            Process::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
+            Process::Adopted(pid) => Some(*pid),
+        };
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
         }
-        if let Ok(status) = tokio::time::timeout(STOP_LIMIT, self.child.wait()).await {
-            return Ok(End::Finished(status?));
+        if let Ok(end) = tokio::time::timeout(STOP_LIMIT, self.finished()).await {
+            return Ok(End::Finished(end?));
         }
-        self.child.kill().await?;
-        Ok(End::Finished(self.child.wait().await?))
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        self.finished().await.map(End::Finished)
+    }
+
+    /// Whether everything was sent when it ended.
+    async fn finished(&mut self) -> std::io::Result<bool> {
+        if let Process::Child(child) = &mut self.process {
+            return Ok(child.wait().await?.success());
+        }
+        while let Some(frame) = self.frames.recv().await {
+            if frame.kind == Kind::Ended {
+                self.told = Some(frame.payload == [1]);
+            }
+        }
+        self.ended().await?;
+        Ok(self.told == Some(true))
     }
 }

@@ -11,6 +11,7 @@ use super::{
     runtime_dir::RuntimeDir,
     server::Control,
     service::Service,
+    upward::Upward,
 };
 use crate::error::{CliError, CliResult, Exit};
 
@@ -147,9 +148,10 @@ async fn work(
     {
         tracing::warn!(path = %path.display(), %error, "the pid file was not written");
     }
-    let updates = link.map(Link::duplicate).transpose().map_err(start)?;
+    let upward = link.map(Link::duplicate).transpose().map_err(start)?;
+    let upward = Arc::new(Upward::new(upward));
     let listener = runtime.listen().map_err(start)?;
-    let control = Control::start(listener, Arc::clone(&service), updates);
+    let control = Control::start(listener, Arc::clone(&service), Arc::clone(&upward));
     if let Some(link) = link {
         let parts = service.parts().map_err(Stop::Start)?;
         link.send(
@@ -172,6 +174,7 @@ async fn work(
     // `mesa unmount` waits for its answer, and the mount ended because of it.
     service.answered(ANSWERS_MAX).await;
     control.end().await;
+    upward.send(Kind::Ended, &[u8::from(result.is_ok())]);
     tracing::info!(synced = result.is_ok(), "ended");
     if link.is_none() {
         runtime.clear();

@@ -33,6 +33,26 @@ pub fn adopt(
     }
 }
 
+/// Gives a daemon whose supervisor was killed another one: without it the mount would end with
+/// the next crash.
+pub fn supervise(context: &Context, runtime: &RuntimeDir, plan: &mut Plan) {
+    let supervised = client::ask_at(runtime, &Control::Ping, client::PATIENCE)
+        .map(|ping| ping["supervised"].as_bool());
+    if !matches!(supervised, Ok(Some(false))) {
+        return;
+    }
+    plan.log.get_or_insert_with(|| runtime.log());
+    match launch::supervise(plan) {
+        Ok(()) => context
+            .printer
+            .note("the daemon's supervisor was gone; started another"),
+        Err(error) => context.printer.warning(format!(
+            "the daemon runs without a supervisor: {}",
+            error.message
+        )),
+    }
+}
+
 fn try_adopt(
     context: &Context,
     runtime: &RuntimeDir,
