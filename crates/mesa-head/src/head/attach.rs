@@ -101,8 +101,8 @@ impl Turn<'_> {
         if session.token(token) == Token::Stale {
             return Some("forked");
         }
-        if last_client_seq > 0 && last_client_seq < session.row.acked_client_seq {
-            // The head has operations that this client never made: another copy of it did.
+        if last_client_seq < session.row.acked_client_seq {
+            // The head has operations that this client never sent: another copy of it did.
             return Some("forked");
         }
         (self.now.0 - session.row.seen_ns > life).then_some("expired")

@@ -25,6 +25,10 @@ pub(super) struct Identity {
     pub journal: u64,
     /// Last head sequence known when the file was written.
     pub head_seq: u64,
+    /// Set while nothing was sent since the file was written: the newest operation that may have
+    /// been sent before. Later ones of the journal cannot be on the server.
+    #[serde(default)]
+    pub reach: Option<u64>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -37,6 +41,7 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
+    /// Of a session that sent nothing yet.
     pub fn new(session: String, token: &[u8], journal: u64, head_seq: u64) -> Self {
         Self {
             version: VERSION,
@@ -44,6 +49,7 @@ impl Identity {
             token: hex::encode(token),
             journal,
             head_seq,
+            reach: Some(0),
         }
     }
 

@@ -182,7 +182,7 @@ async fn serve(session: &Arc<Session>) -> Result<End, End> {
             session: core.identity.session.clone(),
             resume_token: core.identity.token().into(),
             head_seq: core.head_seq,
-            last_client_seq: core.queue.last().0,
+            last_client_seq: core.queue.reach().0,
         }
     };
     let org = session.config.org.as_str();
@@ -242,6 +242,7 @@ async fn greeted(session: &Arc<Session>, ack: &v1::HelloAck) -> Result<(), End> 
         let head_seq = core.head_seq;
         core.identity.set_token(&ack.resume_token);
         core.identity.head_seq = head_seq;
+        core.identity.reach = None;
         core.identity.clone()
     };
     let me = Arc::clone(session);

@@ -186,7 +186,7 @@ fn resume(session: &Session) -> v1::Resume {
         token: core.identity.token().into(),
         acked_client_seq: core.queue.acked().0,
         head_seq: core.head_seq,
-        last_client_seq: core.queue.last().0,
+        last_client_seq: core.queue.reach().0,
     }
 }
 

@@ -83,7 +83,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         token: identity.token().into(),
         acked_client_seq: known.acked.0,
         head_seq: identity.head_seq,
-        last_client_seq: known.last().0,
+        last_client_seq: reach_of(identity, &known),
     });
     let away = stored.as_ref().and_then(|old| away::load(dir.path(), old));
     let (mut answer, away) = match (ask(&config, resume, away.is_some()).await, away, &stored) {
@@ -114,7 +114,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         Some(old) => old.journal + 1,
         None => 1,
     };
-    let next = Identity::new(
+    let mut next = Identity::new(
         answer.session.clone(),
         &answer.resume_token,
         number,
@@ -124,6 +124,10 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
             answer.head_seq
         },
     );
+    if let (Some(old), true) = (&identity, same) {
+        next.reach = Some(reach_of(old, &known));
+    }
+    let reach = ClientSeq(next.reach.unwrap_or(0));
     if !(same || seeded && identity.is_none()) {
         // Leftovers of a start that was cut off before it stored this number.
         kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?;
@@ -145,6 +149,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
     let acked = ClientSeq(if same { answer.acked_client_seq } else { 0 });
     let limits = answer.limits.unwrap_or_default();
     let mut core = Core::new(journal, identity, acked, limits, bounds(&config, &limits));
+    core.queue.reached(reach);
     core.read_only = answer.read_only;
     core.head_seq = answer.head_seq;
     core.answer = answer.clone();
@@ -206,6 +211,13 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         works,
         away,
     })
+}
+
+/// The newest operation of a session found here that may be on the server, as far as this
+/// directory's own past tells. What a copy of it sent meanwhile is beyond that.
+fn reach_of(identity: &Identity, known: &Found) -> u64 {
+    let reach = identity.reach.unwrap_or_else(|| known.last().0);
+    reach.max(known.acked.0)
 }
 
 /// Ids given to files by operations of the journal.

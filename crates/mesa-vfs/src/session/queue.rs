@@ -142,6 +142,8 @@ pub(crate) struct Queue {
     next: u64,
     acked: u64,
     sent: u64,
+    /// The highest `sent` there ever was.
+    reach: u64,
     bytes: u64,
     blocking: usize,
     /// Last places of the Appends on their way.
@@ -160,6 +162,7 @@ impl Queue {
             next: acked.0 + 1,
             acked: acked.0,
             sent: acked.0,
+            reach: acked.0,
             bytes: 0,
             blocking: 0,
             flights: VecDeque::new(),
@@ -176,6 +179,16 @@ impl Queue {
     /// Place of the last operation.
     pub fn last(&self) -> ClientSeq {
         ClientSeq(self.next - 1)
+    }
+
+    /// The newest place that may ever have been sent, on any stream.
+    pub fn reach(&self) -> ClientSeq {
+        ClientSeq(self.reach)
+    }
+
+    /// Operations up to `seq` may have been sent by a former process.
+    pub fn reached(&mut self, seq: ClientSeq) {
+        self.reach = self.reach.max(seq.0);
     }
 
     pub fn acked(&self) -> ClientSeq {
@@ -464,6 +477,7 @@ impl Queue {
         }
         let first_client_seq = self.sent + 1;
         self.sent += ops.len() as u64;
+        self.reach = self.reach.max(self.sent);
         self.flights.push_back(self.sent);
         Some(v1::Append {
             first_client_seq,
@@ -493,6 +507,7 @@ impl Queue {
             done.push(item);
         }
         self.sent = self.sent.max(self.acked);
+        self.reach = self.reach.max(self.acked);
         while self.flights.front().is_some_and(|&last| last <= self.acked) {
             self.flights.pop_front();
         }
@@ -506,6 +521,7 @@ impl Queue {
             self.next = seq.0 + 1;
             self.acked = seq.0;
             self.sent = seq.0;
+            self.reach = self.reach.max(seq.0);
         }
     }
 

@@ -279,7 +279,7 @@ impl Inner {
             return state.lost;
         }
         let good = state.token == token || state.next_token.as_deref() == Some(token);
-        if !good || (last > 0 && last < state.acked) {
+        if !good || last < state.acked {
             return Some("forked");
         }
         None
