@@ -495,6 +495,12 @@ impl Tree {
         std::mem::replace(&mut node.pages, mark) == mark
     }
 
+    /// Whether the kernel may have pages of the present content.
+    pub fn has_pages(&self, id: FileId) -> bool {
+        self.get(id)
+            .is_some_and(|node| node.pages == page_mark(&node.content))
+    }
+
     /// A file is about to be read: whether its present content was opened before, since when the
     /// presenter has known it without a break.
     pub fn is_read_again(&mut self, id: FileId) -> bool {

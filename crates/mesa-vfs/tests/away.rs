@@ -46,10 +46,10 @@ fn connection(rig: &Rig) -> Connection {
 fn find_file(dir: &Path, name: &str) -> Option<PathBuf> {
     std::fs::read_dir(dir).unwrap().find_map(|entry| {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => find_file(&path, name),
-            false => path.ends_with(name).then_some(path),
+        if path.is_dir() {
+            return find_file(&path, name);
         }
+        path.ends_with(name).then_some(path)
     })
 }
 
@@ -150,4 +150,41 @@ async fn without_anything_left_it_fails_and_does_not_hang() {
     })
     .await;
     assert_eq!(get(&rig.mount, "old/f").await.unwrap(), "before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_what_is_gone_go_when_the_server_is_back() {
+    let server = FakeServer::new();
+    let rig = left_alone(&server, 0).await;
+    server.come_back();
+    let other = Rig::new(&server);
+    put(&rig.mount, "f", b"written here").await.unwrap();
+    rig.mount.sync_all().await.unwrap();
+    put(&other.mount, "f", b"replaced there").await.unwrap();
+    other.mount.sync_all().await.unwrap();
+    unlink(&other.mount, "f").await.unwrap();
+    put(&rig.mount, "last", b"so that it was seen")
+        .await
+        .unwrap();
+    rig.mount.sync_all().await.unwrap();
+    server.leave();
+    until("it is noticed", || {
+        matches!(connection(&rig), Connection::Waiting(1..))
+    })
+    .await;
+    let dir = rig.stop().await;
+    let rig = Rig::at(&server, dir, options(0));
+    rig.mount.restore(Duration::from_secs(10)).await;
+    assert_eq!(
+        get(&rig.mount, "last").await.unwrap(),
+        "so that it was seen"
+    );
+    server.come_back();
+    let repo = || rig.mount.status().orgs[0].repos[0].clone();
+    until("only what has a name is left", || {
+        repo().session.unwrap().unsent_files == 0 && repo().work_files <= 2
+    })
+    .await;
+    rig.mount.sync_all().await.unwrap();
+    assert_eq!(server.content("last").unwrap(), b"so that it was seen");
 }

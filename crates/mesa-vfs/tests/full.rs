@@ -4,7 +4,11 @@
 mod support;
 
 use futures::poll;
-use mesa_vfs::fs::{Filesystem, Step};
+use mesa_vfs::{
+    fs::{Filesystem, Handle, NodeId, Step},
+    mount::Mount,
+    session::Durability,
+};
 use support::{
     calls::*,
     rig::{Options, Rig},
@@ -13,10 +17,23 @@ use support::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fsync_waits_for_room_in_the_queue() {
+    waits(Durability::Fsync, |mount, node, handle| {
+        mount.fsync(node, handle, false)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_close_where_that_is_promised() {
+    waits(Durability::Close, Mount::flush).await;
+}
+
+async fn waits(durability: Durability, call: fn(&Mount, NodeId, Handle) -> Step<()>) {
     let server = FakeServer::new();
     let rig = Rig::with(
         &server,
         Options {
+            durability,
             tune: |config| config.tuning.unacked_ops_max = 4,
             ..Options::default()
         },
@@ -34,7 +51,7 @@ async fn fsync_waits_for_room_in_the_queue() {
         m.release(entry.node, opened.handle);
     }
     write_at(m, last.0.node, &last.1, 0, b"comes last").await;
-    let Step::Later(mut synced) = m.fsync(last.0.node, last.1.handle, false) else {
+    let Step::Later(mut synced) = call(m, last.0.node, last.1.handle) else {
         panic!("answered at once");
     };
     assert!(poll!(&mut synced).is_pending());

@@ -164,8 +164,10 @@ async fn a_link_that_appeared_is_followed_by_the_kernel() {
         find(&two.mount, "d").await.is_ok()
     })
     .await;
-    let opened = open_or_create(&two.mount, "d").await;
-    assert_eq!(opened, Err(FsError::IsDir));
+    for (name, error) in [("d", FsError::IsDir), ("link", FsError::Stale)] {
+        let opened = open_or_create(&two.mount, name).await;
+        assert_eq!(opened, Err(error), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,4 +231,44 @@ async fn content_replaced_before_it_was_fetched_is_looked_for_again() {
         assert_eq!(data.unwrap(), "new, too");
         m.release(g.node, opened.handle);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_file_is_read_as_it_was_opened() {
+    let server = FakeServer::new();
+    server.seed("f", NodeKind::File, 0o644, b"old");
+    let options = Options {
+        served_max: 1 << 16,
+        ..Options::default()
+    };
+    let rig = Rig::with(&server, options);
+    let m = &rig.mount;
+    let node = find(m, "f").await.unwrap().node;
+    let opened = done(m.open(USER, node, read_flags())).await.unwrap();
+    server.replace_unseen("f", b"new");
+    let data = done(m.read(node, opened.handle, 0, 100)).await;
+    assert_eq!(data.unwrap(), "old");
+    m.release(node, opened.handle);
+    let reads = server.calls(|calls| calls.get_chunks);
+    assert_eq!(reads, 1, "and fetched once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_replaced_while_open_is_not_opened_for_writing() {
+    let (server, one, two) = two().await;
+    let (a, b) = (&one.mount, &two.mount);
+    let before = find(b, "one").await.unwrap().node;
+    let reader = done(b.open(USER, before, read_flags())).await.unwrap();
+    put(a, "one", b"another version").await.unwrap();
+    a.sync_all().await.unwrap();
+    until("b sees it", || async {
+        get(b, "one").await.unwrap() == "another version"
+    })
+    .await;
+    let late = done(b.open(USER, before, write_flags())).await;
+    assert_eq!(late.err(), Some(FsError::Stale), "the kernel looks again");
+    b.release(before, reader.handle);
+    put(b, "one", b"and one more").await.unwrap();
+    b.sync_all().await.unwrap();
+    assert_eq!(server.content("one").unwrap(), b"and one more");
 }

@@ -1,6 +1,6 @@
 //! Opening a repo: the session, the tree, what was left from the last run.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use mesa_proto::v1::{self, op::Kind};
 use mesa_types::FileId;
@@ -19,6 +19,9 @@ use crate::{
     },
     tree::{Origin, Tree, node_from_wire},
 };
+
+/// By then events of what happened before the connection have arrived.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// A repo in use: the repo, and what its session reports to.
 pub struct Attached {
@@ -86,6 +89,9 @@ pub async fn attach(
     let as_trait: Arc<dyn TreeSink> = Arc::clone(&sink) as Arc<dyn TreeSink>;
     opened.session.start(Arc::downgrade(&as_trait));
     repo.resume_works(whole);
+    if !whole {
+        config.runtime.spawn(Arc::clone(&repo).resume_rest());
+    }
     if prefetch.enabled {
         let ahead = Arc::clone(&repo);
         config.runtime.spawn(async move {
@@ -180,6 +186,23 @@ impl Repo {
         });
         for work in gone {
             self.session.drop_work(&work);
+        }
+    }
+
+    /// After a start without the server: what its files need of the tree is read when it is back.
+    async fn resume_rest(self: Arc<Self>) {
+        if !self.session.attached().await {
+            return;
+        }
+        // Twice: what others move meanwhile is not to be taken for gone.
+        for pause in [Duration::ZERO, SETTLED] {
+            tokio::time::sleep(pause).await;
+            if let Err(error) = Arc::clone(&self).prefetch(u32::MAX, 0).await {
+                // Files without a known place stay as they are until the next start.
+                tracing::warn!(%error, "the tree could not be read whole");
+                return;
+            }
+            self.resume_works(pause == SETTLED);
         }
     }
 

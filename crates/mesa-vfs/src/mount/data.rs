@@ -11,7 +11,7 @@ use rustix::{
 
 use super::{
     open::wait,
-    repo::{Repo, State},
+    repo::{Repo, State, Stop, Try},
 };
 use crate::{
     content::WorkFile,
@@ -27,6 +27,9 @@ enum Source {
     File(Arc<Backing>),
     Content(ContentRef),
 }
+
+/// The place of what was written, and the file it is in.
+type Written = (ClientSeq, Option<Arc<WorkFile>>);
 
 /// Errors of the local filesystem that callers may see as they are.
 pub fn local_error(error: Errno) -> FsError {
@@ -156,7 +159,13 @@ impl Repo {
         Err(FsError::Io)
     }
 
-    pub fn write_data(&self, node: NodeId, handle: Handle, offset: u64, data: &[u8]) -> Step<u32> {
+    pub fn write_data(
+        self: &Arc<Self>,
+        node: NodeId,
+        handle: Handle,
+        offset: u64,
+        data: &[u8],
+    ) -> Step<u32> {
         let end = offset.checked_add(data.len() as u64);
         if end.is_none_or(|end| end > self.info().file_bytes_max) {
             return Step::Done(Err(FsError::TooBig));
@@ -168,27 +177,31 @@ impl Repo {
             Ok(data.len() as u32)
         });
         if self.env.durability() == Durability::Write && written.is_ok() {
-            return match self.write_through(node, handle) {
-                Ok(Some((seq, work))) => {
-                    let wait = self.session.wait_file(seq, work.as_ref());
-                    Step::Later(Box::pin(async move {
-                        wait.await?;
-                        written
-                    }))
-                }
-                Ok(None) => Step::Done(written),
-                Err(error) => Step::Done(Err(error)),
-            };
+            let repo = Arc::clone(self);
+            return Step::Later(Box::pin(async move {
+                repo.write_through(node, handle).await?;
+                written
+            }));
         }
         Step::Done(written)
     }
 
     /// Class `write`: every write waits for the server.
-    fn write_through(
-        &self,
-        node: NodeId,
-        handle: Handle,
-    ) -> FsResult<Option<(ClientSeq, Option<Arc<WorkFile>>)>> {
+    async fn write_through(&self, node: NodeId, handle: Handle) -> FsResult<()> {
+        loop {
+            match self.queue_written(node, handle) {
+                Ok(Some((seq, work))) => {
+                    return self.session.wait_file(seq, work.as_ref()).await;
+                }
+                Ok(None) => return Ok(()),
+                Err(Stop::Error(error)) => return Err(error),
+                // The queue is full.
+                Err(_) => self.session.wait_room().await?,
+            }
+        }
+    }
+
+    fn queue_written(&self, node: NodeId, handle: Handle) -> Try<Option<Written>> {
         self.with(|state| {
             let (id, actor, work) = if let Some(open) = state.files.handle(handle).cloned() {
                 let work = Self::file_of(state, handle)?.work.clone();
@@ -197,11 +210,8 @@ impl Repo {
                 let work = self.former_work(state, node)?;
                 (work.file(), Actor::default(), Some(work))
             };
-            match self.append_content(state, id, &actor) {
-                Ok(seq) => Ok(seq.map(|seq| (seq, work))),
-                Err(super::repo::Stop::Error(error)) => Err(error),
-                Err(_) => Ok(None),
-            }
+            let seq = self.append_content(state, id, &actor)?;
+            Ok(seq.map(|seq| (seq, work)))
         })
     }
 

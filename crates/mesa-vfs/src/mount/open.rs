@@ -25,6 +25,8 @@ enum Lacking {
     Clean(Step<Arc<CleanFile>>),
     Work(Step<Arc<WorkFile>>),
     Mode(Later<FsResult<()>>),
+    /// The bytes of a small file.
+    Bytes(Later<FsResult<()>>),
 }
 
 enum Outcome {
@@ -35,7 +37,7 @@ enum Outcome {
 
 impl Repo {
     pub fn open(self: &Arc<Self>, caller: Caller, node: NodeId, flags: OpenFlags) -> Step<Opened> {
-        let mut outcome = self.try_open(caller, node, flags);
+        let mut outcome = self.try_open(caller, node, flags, None);
         // What is there at once is used at once.
         for _ in 0..4 {
             match outcome {
@@ -53,10 +55,11 @@ impl Repo {
                 }
                 Ok(Outcome::Lacking(..)) => break,
             }
-            outcome = self.try_open(caller, node, flags);
+            outcome = self.try_open(caller, node, flags, None);
         }
         let repo = Arc::clone(self);
         Step::Later(Box::pin(async move {
+            let mut fetched = None;
             for _ in 0..ATTEMPTS_MAX {
                 match outcome? {
                     Outcome::Opened(opened) => return Ok(opened),
@@ -69,8 +72,15 @@ impl Repo {
                         work => repo.add_work(id, work?),
                     },
                     Outcome::Lacking(_, _, Lacking::Mode(wait)) => wait.await?,
+                    Outcome::Lacking(id, content, Lacking::Bytes(bytes)) => match bytes.await {
+                        Err(FsError::Stale) => repo.content_gone(id, content).await?,
+                        outcome => {
+                            outcome?;
+                            fetched = Some(content);
+                        }
+                    },
                 }
-                outcome = repo.try_open(caller, node, flags);
+                outcome = repo.try_open(caller, node, flags, fetched);
             }
             Err(FsError::Io)
         }))
@@ -81,6 +91,7 @@ impl Repo {
         caller: Caller,
         node: NodeId,
         flags: OpenFlags,
+        fetched: Option<ContentRef>,
     ) -> FsResult<Outcome> {
         let writes = flags.write || flags.truncate;
         let mode = writes.then(|| self.session.mode());
@@ -91,6 +102,11 @@ impl Repo {
             {
                 // Through /proc/self/fd: one more descriptor of the old version.
                 self.check_open(state, id, caller, flags)?;
+                let written = state.files.old(node).is_some_and(|old| old.work.is_some());
+                if writes && (flags.truncate || !written) {
+                    // What is changed from now on is the present version: the kernel looks again.
+                    return Err(FsError::Stale);
+                }
                 let opened = self.add_handle(state, id, node, flags, actor)?;
                 return Ok(Outcome::Opened(opened));
             }
@@ -141,6 +157,13 @@ impl Repo {
                 });
                 let small = content.size() <= self.env.config.served_max;
                 if !usable && small {
+                    // Before it is open, since somebody may replace it before it is read.
+                    let here = state.tree.has_pages(id) || self.session.content().has(&content);
+                    if !here && fetched != Some(content) {
+                        let session = Arc::clone(&self.session);
+                        let bytes = Box::pin(async move { session.content().fill(content).await });
+                        return Ok(Outcome::Lacking(id, content, Lacking::Bytes(bytes)));
+                    }
                     let file = state.files.live_or(id, content);
                     file.served = true;
                     file.content = content;
@@ -464,7 +487,7 @@ impl Repo {
         if !matches!(self.env.durability(), Durability::Close | Durability::Write) {
             return Step::Done(Ok(()));
         }
-        let wait = self.with(|state| {
+        let wait: Try<_> = self.with(|state| {
             let known = state.files.handle(handle).cloned();
             let open = match &known {
                 Some(open) => open.clone(),
@@ -479,17 +502,23 @@ impl Repo {
                 Some(_) => Self::file_of(state, handle)?.work.clone(),
                 None => state.files.work(id).cloned(),
             };
-            match self.append_content(state, id, &actor) {
-                Ok(Some(seq)) => Ok(Some((seq, work))),
-                Err(Stop::Error(error)) => Err(error),
-                // It may have its place since before.
-                Ok(None) | Err(_) => Ok(Some((self.session.last_seq(), work))),
-            }
+            // It may have its place since before.
+            let seq = self.append_content(state, id, &actor)?;
+            let seq = seq.unwrap_or_else(|| self.session.last_seq());
+            Ok(Some((seq, work)))
         });
         match wait {
             Ok(Some((seq, work))) => Step::Later(self.session.wait_file(seq, work.as_ref())),
             Ok(None) => Step::Done(Ok(())),
-            Err(error) => Step::Done(Err(error)),
+            Err(Stop::Error(error)) => Step::Done(Err(error)),
+            // The queue is full.
+            Err(_) => {
+                let repo = Arc::clone(self);
+                Step::Later(Box::pin(async move {
+                    repo.session.wait_room().await?;
+                    self::wait(repo.flush(node, handle)).await
+                }))
+            }
         }
     }
 

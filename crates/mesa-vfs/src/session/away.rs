@@ -90,10 +90,10 @@ impl Away {
     }
 
     /// File ids in reserve, without those that operations since then `used`.
-    pub(super) fn ids(&self, used: impl Iterator<Item = u64> + Clone) -> Vec<v1::IdRange> {
+    pub(super) fn ids(&self, used: &[u64]) -> Vec<v1::IdRange> {
         let left = |&(first, count): &(u64, u32)| {
             let end = first.checked_add(u64::from(count))?;
-            let last = used.clone().filter(|id| (first..end).contains(id)).max();
+            let last = used.iter().filter(|id| (first..end).contains(id)).max();
             let from = last
                 .map_or(first, |last| last + 1)
                 .saturating_add(IDS_SPARED);
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn ids_are_not_given_out_twice() {
-        let left = example().ids([104, 102].into_iter());
+        let left = example().ids(&[104, 102]);
         let range = v1::IdRange {
             first: 105 + IDS_SPARED,
             count: (1100 - 105 - IDS_SPARED) as u32,

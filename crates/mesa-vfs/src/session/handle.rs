@@ -557,6 +557,22 @@ impl Session {
         self.wake_link.notify_one();
     }
 
+    /// Returns when the server is there; false: the session ends.
+    pub async fn attached(&self) -> bool {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if self.is_closing() {
+                return false;
+            }
+            if self.core.lock().connection == super::Connection::Attached {
+                return true;
+            }
+            if changed.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
     /// Numbers for status.
     pub fn status(&self) -> Status {
         let info = self.info();

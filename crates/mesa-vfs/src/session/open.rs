@@ -157,7 +157,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         core.ids.grant(ids);
     }
     if let Some(away) = &away {
-        for range in away.ids(made_ids(&found)) {
+        for range in away.ids(&made_ids(&found)) {
             core.ids.grant(&range);
         }
         if let Some(number) = away.lease() {
@@ -221,14 +221,15 @@ fn reach_of(identity: &Identity, known: &Found) -> u64 {
 }
 
 /// Ids given to files by operations of the journal.
-fn made_ids(found: &Found) -> impl Iterator<Item = u64> + Clone {
-    found.ops.iter().filter_map(|record| match record {
+fn made_ids(found: &Found) -> Vec<u64> {
+    let made = |record: &Record| match record {
         Record::Op(op) => match &op.op.kind {
             Some(v1::op::Kind::Create(create)) => Some(create.id),
             _ => None,
         },
         _ => None,
-    })
+    };
+    found.ops.iter().filter_map(made).collect()
 }
 
 /// OpenHead; with `quickly` for somebody who can do without for the time being.

@@ -73,14 +73,14 @@ pub fn node_to_wire(node: &Node) -> v1::Node {
         ctime: node.ctime,
         content: node.content,
     };
-    let xattr = |(name, value): (&Box<[u8]>, &Bytes)| v1::Xattr {
+    let xattrs = node.extra.iter().flat_map(|extra| &extra.xattrs);
+    let xattrs = xattrs.map(|(name, value)| v1::Xattr {
         name: Bytes::copy_from_slice(name),
         value: value.clone(),
-    };
-    let extra = node.extra.as_deref();
+    });
     v1::Node {
         inline: node.target(),
-        xattrs: extra.map_or_else(Vec::new, |e| e.xattrs.iter().map(xattr).collect()),
+        xattrs: xattrs.collect(),
         tree: node
             .dir()
             .and_then(|dir| dir.tree)

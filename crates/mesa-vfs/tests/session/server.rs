@@ -499,7 +499,7 @@ impl SyncApi for Api {
         answer.limits = Some(inner.limits);
         answer.chunk_key = Bytes::copy_from_slice(&KEY);
         if let Some(name) = inner.faults.session_name {
-            answer.session = name.to_owned();
+            name.clone_into(&mut answer.session);
         }
         if let Some(seq) = inner.faults.acknowledge {
             answer.acked_client_seq = seq;

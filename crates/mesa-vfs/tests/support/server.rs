@@ -328,10 +328,10 @@ fn chunk_of(bytes: &[u8]) -> (v1::ContentRef, Option<Bytes>) {
 
 impl Inner {
     fn present(&self) -> Result<(), SyncError> {
-        match self.away {
-            true => Err(refusal(SyncErrorKind::Unreachable, "AWAY")),
-            false => Ok(()),
+        if self.away {
+            return Err(refusal(SyncErrorKind::Unreachable, "AWAY"));
         }
+        Ok(())
     }
 
     fn bytes(&self, content: Option<&v1::ContentRef>) -> Option<Vec<u8>> {
