@@ -184,10 +184,14 @@ fn private_files_are_bounded_by_the_quota_but_mapped_ones_stay() {
     let repo = client.repo("work");
     sh(&repo, "echo first-bytes > mapped; sync mapped");
     let mut mapping = Holder::new(&repo.join("mapped"), "map");
+    // Nothing can go before it is on the server.
+    server.pause();
     sh(
         &repo,
         "for i in $(seq 20); do head -c 1000000 /dev/urandom > f$i; done; sha256sum f* > sums",
     );
+    assert!(private_bytes(&client) > 20_000_000);
+    server.resume();
     client.mesa(&["sync"]).ok();
     eventually(60, "private files go", || {
         private_bytes(&client) <= 4_100_000
