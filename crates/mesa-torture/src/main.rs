@@ -8,8 +8,9 @@
 //! With `--lose-client` the client's whole local state is deleted at each kill, as when a sandbox
 //! is destroyed: then only what was fsynced, or closed for longer than the stated lag, must be
 //! there. With `--power-cut` the client's home and the server's data are on disks of their own,
-//! and a cut of either or both takes what was not synced below the programs. Exit status 0 = every
-//! round held.
+//! and a cut of either or both takes what was not synced below the programs; the client's machine
+//! then has another boot id, as after any start. For that the run has a mount namespace of its own.
+//! Exit status 0 = every round held.
 
 mod check;
 mod model;
@@ -17,7 +18,11 @@ mod random;
 mod rig;
 mod worker;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use random::Random;
 use rig::{Error, Rig, Victim};
@@ -77,6 +82,11 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     };
+    if options.power_cut && std::env::var_os(INSIDE).is_none() {
+        let error = enter_namespace();
+        eprintln!("torture: no mount namespace of its own: {error}");
+        return ExitCode::FAILURE;
+    }
     match run(&options) {
         Ok(checked) => {
             eprintln!(
@@ -90,6 +100,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Set where the run has a mount namespace of its own.
+const INSIDE: &str = "MESA_TORTURE_NAMESPACE";
+
+/// Starts this program again in a mount namespace of its own; returns only if that fails.
+fn enter_namespace() -> std::io::Error {
+    let own = match std::env::current_exe() {
+        Ok(own) => own,
+        Err(error) => return error,
+    };
+    Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(own)
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, "1")
+        .exec()
 }
 
 #[allow(clippy::print_stderr)] // progress of a command-line tool

@@ -68,6 +68,40 @@ pub enum Error {
     },
 }
 
+/// The kernel's boot id as this namespace sees it: what a program goes by to know that the machine
+/// was started anew, and that what it never synced may be gone.
+struct BootId {
+    file: PathBuf,
+    starts: u32,
+}
+
+impl BootId {
+    const PLACE: &'static str = "/proc/sys/kernel/random/boot_id";
+
+    fn put_over(dir: &Path) -> Result<Self, Error> {
+        let mut boot = Self {
+            file: dir.join("boot_id"),
+            starts: 0,
+        };
+        boot.renew()?;
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").arg(&boot.file).arg(Self::PLACE);
+        let seen = |boot: &Self| std::fs::read(Self::PLACE).ok() == std::fs::read(&boot.file).ok();
+        if !mount.status()?.success() || !seen(&boot) {
+            let message = "the boot id cannot be replaced: root is needed";
+            return Err(std::io::Error::other(message).into());
+        }
+        Ok(boot)
+    }
+
+    /// The machine starts again. Written in place: the file is what is mounted.
+    fn renew(&mut self) -> Result<(), Error> {
+        self.starts += 1;
+        let text = format!("00000000-0000-4000-8000-{:012x}\n", self.starts);
+        Ok(std::fs::write(&self.file, text)?)
+    }
+}
+
 /// A running workload.
 pub struct Worker {
     child: Child,
@@ -111,6 +145,7 @@ pub struct Rig {
     server: Server,
     client_disk: Option<Disk>,
     server_disk: Option<Disk>,
+    boot: Option<BootId>,
     key: String,
 }
 
@@ -122,6 +157,7 @@ impl Rig {
         let dir = dir.canonicalize()?;
         let disk = |bytes| disks.then(|| Disk::new(bytes)).transpose();
         let (client_disk, server_disk) = (disk(CLIENT_DISK)?, disk(SERVER_DISK)?);
+        let boot = disks.then(|| BootId::put_over(&dir)).transpose()?;
         let place = |disk: &Option<Disk>, name: &str| {
             let place = disk.as_ref().map_or_else(|| dir.clone(), Disk::path);
             std::fs::create_dir_all(place.join(name)).map(|()| place.join(name))
@@ -136,6 +172,7 @@ impl Rig {
             server,
             client_disk,
             server_disk,
+            boot,
             key,
         };
         rig.mount()?;
@@ -221,6 +258,9 @@ impl Rig {
             });
         }
         cut.iter_mut().try_for_each(|disk| disk.restore())?;
+        if let Some(boot) = self.boot.as_mut().filter(|_| victim.cuts_client()) {
+            boot.renew()?;
+        }
         Ok(())
     }
 

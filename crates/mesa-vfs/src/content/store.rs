@@ -259,7 +259,10 @@ impl ContentStore {
             let _ = std::fs::remove_file(path);
             return Ok(None);
         };
-        entry.unverified = false;
+        if std::mem::take(&mut entry.unverified) {
+            // Also for the next process.
+            let _ = open.set_modified(std::time::SystemTime::now());
+        }
         self.hits.fetch_add(1, Ordering::Relaxed);
         if held.is_some() {
             drop(disk);
@@ -441,8 +444,9 @@ fn is_content(key: &OrgKey, file: &File, content: &ContentRef) -> bool {
 
 /// Reads what the cache directory holds, oldest first.
 fn scan(dir: &Path) -> io::Result<Lru<ObjectId, OnDisk>> {
-    let unverified = is_other_boot(dir)?;
+    let before = note_of_this_boot(dir)?;
     let mut found = Vec::new();
+    let mut newest = (i64::MIN, 0);
     for prefix in std::fs::read_dir(dir.join("clean"))? {
         let prefix = prefix?;
         for entry in std::fs::read_dir(prefix.path())? {
@@ -452,13 +456,21 @@ fn scan(dir: &Path) -> io::Result<Lru<ObjectId, OnDisk>> {
             let mut id = [0; 32];
             if hex::decode_to_slice(format!("{head}{tail}"), &mut id).is_ok() {
                 let meta = entry.metadata()?;
-                found.push((meta.modified()?, ObjectId(id), meta.len()));
+                newest = newest.max(changed(&meta));
+                let unverified = before.is_none_or(|note| changed(&meta) <= note);
+                found.push((meta.modified()?, ObjectId(id), meta.len(), unverified));
             }
         }
     }
+    if before.is_none() && !note_boot(dir, newest)? {
+        tracing::warn!("the clock went back: the cache is dropped");
+        std::fs::remove_dir_all(dir.join("clean"))?;
+        std::fs::create_dir_all(dir.join("clean"))?;
+        found.clear();
+    }
     found.sort_unstable();
     let mut disk = Lru::new();
-    for (_, id, size) in found {
+    for (_, id, size, unverified) in found {
         let entry = OnDisk {
             size,
             holder: Weak::new(),
@@ -469,15 +481,33 @@ fn scan(dir: &Path) -> io::Result<Lru<ObjectId, OnDisk>> {
     Ok(disk)
 }
 
-/// Whether the machine was started since the cache was last open.
-fn is_other_boot(dir: &Path) -> io::Result<bool> {
-    let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let path = dir.join("boot");
-    let same = !now.is_empty() && std::fs::read(&path).is_ok_and(|then| then == now);
-    if !same {
-        std::fs::write(path, now)?;
+/// When a file was last made, verified or written to.
+fn changed(meta: &std::fs::Metadata) -> (i64, i64) {
+    use std::os::unix::fs::MetadataExt;
+    (meta.ctime(), meta.ctime_nsec())
+}
+
+/// When the cache was first open since the machine was started; `None` if it was not yet. Files
+/// that changed later are known to be whole: a daemon that died meanwhile has not lost them.
+fn note_of_this_boot(dir: &Path) -> io::Result<Option<(i64, i64)>> {
+    let (path, now) = (dir.join("boot"), boot_id());
+    match std::fs::read(&path) {
+        Ok(then) if then == now && !now.is_empty() => Ok(Some(changed(&path.metadata()?))),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(!same)
+}
+
+/// Remembers the present start of the machine. `false`: by the clock, files are newer than this.
+fn note_boot(dir: &Path, newest: (i64, i64)) -> io::Result<bool> {
+    let path = dir.join("boot");
+    std::fs::write(&path, boot_id())?;
+    Ok(newest <= changed(&path.metadata()?))
+}
+
+fn boot_id() -> Vec<u8> {
+    std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -485,6 +515,47 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+
+    /// Whoever dies between the start of the machine and the first look at a file leaves it to the
+    /// next process to look at.
+    #[test]
+    fn what_a_power_cut_damaged_is_noticed_by_a_later_process_too() {
+        let tmp = tempfile::tempdir().unwrap();
+        let open = || ContentStore::open(ContentConfig::new(tmp.path().to_owned())).unwrap();
+        let key = OrgKey::new([7; 32]);
+        let (good, bad) = (b"whole".as_slice(), b"damaged".as_slice());
+        let content = |bytes: &[u8]| ContentRef::Chunk {
+            id: key.hash(Domain::Chunk, bytes),
+            size: bytes.len() as u64,
+        };
+        let read = |store: &ContentStore, bytes| {
+            let found = store.open_file(&key, FileId(9), content(bytes)).unwrap();
+            found.is_some()
+        };
+        let store = open();
+        for bytes in [good, bad] {
+            let id = root(&content(bytes)).unwrap();
+            store.write_small(id, bytes).unwrap();
+        }
+        let path = store.clean_path(&root(&content(bad)).unwrap());
+        assert!(read(&store, good));
+        drop(store);
+
+        std::fs::write(tmp.path().join("boot"), "another start").unwrap();
+        std::fs::write(path, "d\0\0\0\0\0d").unwrap();
+        let store = open();
+        assert!(read(&store, good));
+        drop(store);
+        let store = open();
+        assert!(!read(&store, bad), "nobody has looked at it yet");
+        assert!(read(&store, good));
+        let unverified = |store: &ContentStore| {
+            let mut disk = store.disk.lock();
+            disk.get(&root(&content(good)).unwrap()).unwrap().unverified
+        };
+        drop(store);
+        assert!(!unverified(&open()), "it is not read again and again");
+    }
 
     #[test]
     fn a_copy_has_the_same_bytes_and_holes() {

@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
 
+/// The stored identity.
+const SESSION: &str = "session.json";
+
+/// The start of the machine in which the directory was last in use.
+const BOOT: &str = "boot";
+
 /// Takes the place of `session.json` while the files of an ended session are deleted.
 const CLOSED: &str = "closed.json";
 
@@ -95,21 +101,26 @@ impl StateDir {
     }
 
     /// Whether the machine was started since the directory was last in use: what was written to
-    /// files and never synced may be gone.
+    /// files and never synced may be gone. The note of the boot is not synced either: one that is
+    /// cut off or missing beside a session tells the same.
     pub fn is_other_boot(&self) -> io::Result<bool> {
-        let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let path = self.path.join("boot");
-        match std::fs::read(&path) {
+        let now = boot_id();
+        match std::fs::read(self.path.join(BOOT)) {
             Ok(then) => Ok(then != now || now.is_empty()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(self.path.join(SESSION).exists())
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Remembers the present start of the machine.
     pub fn note_boot(&self) -> io::Result<()> {
-        let now = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        std::fs::write(self.path.join("boot"), now)
+        let (path, now) = (self.path.join(BOOT), boot_id());
+        if std::fs::read(&path).is_ok_and(|then| then == now) {
+            return Ok(());
+        }
+        std::fs::write(path, now)
     }
 
     pub fn path(&self) -> &Path {
@@ -131,7 +142,7 @@ impl StateDir {
     /// The stored identity; `None` when there is none. A file that cannot be read is an error:
     /// going on without it would leave a journal behind.
     pub fn load(&self) -> io::Result<Option<Identity>> {
-        let bytes = match std::fs::read(self.path.join("session.json")) {
+        let bytes = match std::fs::read(self.path.join(SESSION)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -166,14 +177,14 @@ impl StateDir {
         rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
         file.write_all(&serde_json::to_vec(identity)?)?;
         file.sync_all()?;
-        std::fs::rename(&next, self.path.join("session.json"))?;
+        std::fs::rename(&next, self.path.join(SESSION))?;
         File::open(&self.path)?.sync_all()
     }
 
     /// Forgets the identity of a session that ended in good order: what else is here is of no use
     /// any more, until [`StateDir::emptied`].
     pub fn forget(&self) -> io::Result<()> {
-        let stored = self.path.join("session.json");
+        let stored = self.path.join(SESSION);
         match std::fs::rename(stored, self.path.join(CLOSED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -194,9 +205,34 @@ impl StateDir {
     }
 }
 
+/// What the kernel calls this start of the machine; empty where it does not tell.
+fn boot_id() -> Vec<u8> {
+    std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_of_the_machine_is_noticed_also_when_its_note_is_damaged() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(tmp.path()).unwrap();
+        assert!(!dir.is_other_boot().unwrap(), "nothing is here yet");
+        dir.note_boot().unwrap();
+        dir.store(&Identity::new("ses_1".into(), b"token", 3, 9))
+            .unwrap();
+        assert!(!dir.is_other_boot().unwrap());
+        for note in [None, Some(""), Some("another start of the machine")] {
+            match note {
+                None => std::fs::remove_file(tmp.path().join(BOOT)).unwrap(),
+                Some(text) => std::fs::write(tmp.path().join(BOOT), text).unwrap(),
+            }
+            assert!(dir.is_other_boot().unwrap(), "{note:?}");
+        }
+        dir.note_boot().unwrap();
+        assert!(!dir.is_other_boot().unwrap());
+    }
 
     #[test]
     fn identity_is_replaced_whole_and_locked() {
