@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod place;
 pub mod server;
 pub mod shell;
+pub mod token;
 pub mod wire;
 
 pub use client::Client;

@@ -127,13 +127,21 @@ fn changes(repo: &Path, open: Option<&File>) -> Vec<(&'static str, Option<Errno>
         .collect()
 }
 
+/// Changes that may be made, one every 10 ms, before the mount has heard of the end.
+const LATE_MAX: usize = 20;
+
 /// A mount with a file open, whose credential has just ended: nothing changes any more, what is
 /// cached goes on working, and nothing reaches the server.
 fn nothing_goes_on(server: &Server, client: &Client, open: &mut File) {
     let repo = client.repo("work");
+    let mut late = 0;
     eventually(30, "changes are refused", || {
-        rustix::fs::mkdir(repo.join("late"), rustix::fs::Mode::RWXU).is_err()
+        let name = repo.join(format!("late-{late}"));
+        let refused = rustix::fs::mkdir(name, rustix::fs::Mode::RWXU) == Err(Errno::ACCESS);
+        late += usize::from(!refused);
+        refused
     });
+    assert!(late <= LATE_MAX, "{late} changes after the end");
     let before = server
         .get("/v1/my-org/work/content?path=", &server.admin_key())
         .1;
@@ -171,6 +179,29 @@ fn revocation_ends_a_live_mount_at_once() {
     assert_eq!(server.delete(&revoke, &server.admin_key()).0, 200);
     nothing_goes_on(&server, &client, &mut open);
     assert_eq!(server.get("/v1/my-org/work", &key).0, 401);
+}
+
+#[test]
+fn expiry_ends_a_live_mount_and_a_new_key_sends_what_was_kept() {
+    let server = Server::start();
+    server.create_repo("work");
+    let (key, id) = server.create_key("{}");
+    let client = server.client();
+    let token = mesa_e2e::token::short_lived(&key, &id, 20);
+    let mut open = with_an_open_file(&client, &token);
+    client.mesa(&["sync"]).ok();
+    eventually(40, "the token has expired", || {
+        server.get("/v1/my-org/work", &token).0 == 401
+    });
+    nothing_goes_on(&server, &client, &mut open);
+    client.mount(&key).ok();
+    drop(open);
+    client.mesa(&["sync"]).ok();
+    let path = Server::content_path("work", "open");
+    assert_eq!(
+        server.get_raw(&path, &server.admin_key()),
+        (200, b"after".to_vec())
+    );
 }
 
 #[test]

@@ -134,6 +134,10 @@ impl Receiver {
     async fn run(mut self, mut inbound: Streaming<v1::ClientMessage>) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Expiry ends writing at once, as revocation does.
+        let expiry = tokio::time::sleep(self.left());
+        tokio::pin!(expiry);
+        let mut is_due = self.caller.expires.is_some();
         let mut told_expired = false;
         let error = loop {
             tokio::select! {
@@ -150,16 +154,17 @@ impl Receiver {
                         break Some(error);
                     }
                 }
-                _ = look.tick() => match self.access().await {
-                    Ok(Access::Good { .. }) => {}
-                    Ok(Access::Expired { .. }) if told_expired => {}
-                    Ok(Access::Expired { .. }) => {
-                        told_expired = true;
-                        self.notice("expired").await;
+                () = &mut expiry, if is_due => {
+                    is_due = false;
+                    if let Err(error) = self.look(&mut told_expired).await {
+                        break Some(error);
                     }
-                    Err(error) if error.kind == HeadErrorKind::Unavailable => {}
-                    Err(error) => break Some(error),
-                },
+                }
+                _ = look.tick() => {
+                    if let Err(error) = self.look(&mut told_expired).await {
+                        break Some(error);
+                    }
+                }
                 () = self.end.closed() => break None,
             }
         };
@@ -174,6 +179,27 @@ impl Receiver {
             }
             // The stream may have ended by itself.
             let _ = self.end.send(Last::Error(error)).await;
+        }
+    }
+
+    /// How long the credential is good by its own date.
+    fn left(&self) -> Duration {
+        let left = self.caller.expires.map_or(i64::MAX, |end| {
+            end.0.saturating_sub(self.auth.now().0).saturating_add(1)
+        });
+        Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+    }
+
+    /// Whether the credential is still good; that it expired is told once.
+    async fn look(&self, told_expired: &mut bool) -> Result<(), HeadError> {
+        match self.access().await {
+            Ok(Access::Expired { .. }) if !*told_expired => {
+                *told_expired = true;
+                self.notice("expired").await;
+                Ok(())
+            }
+            Err(error) if error.kind != HeadErrorKind::Unavailable => Err(error),
+            _ => Ok(()),
         }
     }
 
