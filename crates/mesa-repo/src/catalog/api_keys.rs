@@ -11,7 +11,7 @@ use crate::{
     auth::{Principal, Secret, Verifier},
     error::Error,
     page::{Page, PageRequest},
-    record::{RecordBatch, Versioned},
+    record::{Record, RecordBatch, Versioned},
     records::{
         ApiKey, Scope, Scopes,
         api_key::{KeyById, KeyByLookup, KeyUse, PublicKey},
@@ -142,8 +142,9 @@ impl Catalog {
         actor: &Actor,
     ) -> Result<NewKeySecret, Error> {
         let record = self.bounded_key(caller, new).await?;
-        self.store_key(record, Secret::generate(&**self.random()), actor)
-            .await
+        let made = self.sealed_key(record, Secret::generate(&**self.random()));
+        self.insert_key(&made.key, actor).await?;
+        Ok(made)
     }
 
     /// Registers the public half of a signing key for a caller with the admin scope, within the
@@ -201,11 +202,24 @@ impl Catalog {
         secret: Option<Secret>,
         actor: &Actor,
     ) -> Result<NewKeySecret, Error> {
+        let made = self.new_admin_key(org, name, operator, secret)?;
+        self.insert_key(&made.key, actor).await?;
+        Ok(made)
+    }
+
+    /// The same, not stored yet.
+    pub(super) fn new_admin_key(
+        &self,
+        org: &OrgId,
+        name: &str,
+        operator: bool,
+        secret: Option<Secret>,
+    ) -> Result<NewKeySecret, Error> {
         let scopes = Scopes::new([Scope::Read, Scope::Write, Scope::Admin]);
         let mut record = self.blank_key(org, Some(name.to_owned()), scopes, &BTreeMap::new())?;
         record.operator = operator;
         let secret = secret.unwrap_or_else(|| Secret::generate(&**self.random()));
-        self.store_key(record, secret, actor).await
+        Ok(self.sealed_key(record, secret))
     }
 
     /// The keys the caller may manage, in the order they were created.
@@ -370,37 +384,25 @@ impl Catalog {
         })
     }
 
-    async fn store_key(
-        &self,
-        mut record: ApiKey,
-        secret: Secret,
-        actor: &Actor,
-    ) -> Result<NewKeySecret, Error> {
+    fn sealed_key(&self, mut record: ApiKey, secret: Secret) -> NewKeySecret {
         let verifier = Verifier::of(secret.expose());
         record.lookup = crate::auth::lookup_hash(secret.expose());
         record.verifier = self
             .server_key()
             .seal(&record.id, &verifier, &**self.random());
-        self.insert_key(&record, actor).await?;
-        Ok(NewKeySecret {
+        NewKeySecret {
             key: record,
             secret,
-        })
+        }
     }
 
+    /// Stores a key: what leads to it, in the global shard, and then its own row.
     async fn insert_key(&self, record: &ApiKey, actor: &Actor) -> Result<(), Error> {
-        let (org, id) = (record.org.clone(), record.id.clone());
+        // One creation at a time: what another one left half done is then known to be abandoned.
+        let _turn = self.turn(1, record.lookup.0).await;
+        self.free_abandoned(record).await?;
         let mut index = Batch::new();
-        index
-            .insert_record(&KeyByLookup {
-                lookup: record.lookup,
-                org: org.clone(),
-                id: id.clone(),
-            })
-            .insert_record(&KeyById {
-                id: id.clone(),
-                org: org.clone(),
-            });
+        Self::add_key_index(&mut index, record);
         if !self.commit(index).await? {
             return Err(Error::new(
                 crate::error::ErrorKind::Exists,
@@ -409,6 +411,49 @@ impl Catalog {
             ));
         }
         let mut batch = Batch::new();
+        self.add_key(&mut batch, record, actor);
+        if self.commit(batch).await? {
+            Ok(())
+        } else {
+            Err(Error::contended())
+        }
+    }
+
+    /// Frees the lookup hash of a key whose creation was cut off before its own row: a public key
+    /// is registered again with the same one.
+    async fn free_abandoned(&self, record: &ApiKey) -> Result<(), Error> {
+        let lookup = KeyByLookup::key_of(&record.lookup);
+        let Some(found) = self.read::<KeyByLookup>(&lookup).await? else {
+            return Ok(());
+        };
+        let key = ApiKey::key_of(&found.org, &found.id);
+        if self.read::<ApiKey>(&key).await?.is_some() {
+            return Ok(());
+        }
+        let mut free = Batch::new();
+        free.remove_record(&found)
+            .delete(KeyById::TABLE, KeyById::key_of(&found.id));
+        // Lost to nobody but another server, which then has it: the insertion tells.
+        self.commit(free).await?;
+        Ok(())
+    }
+
+    /// Adds what leads to a key; all of it is in the global shard.
+    pub(super) fn add_key_index(batch: &mut Batch, record: &ApiKey) {
+        batch
+            .insert_record(&KeyByLookup {
+                lookup: record.lookup,
+                org: record.org.clone(),
+                id: record.id.clone(),
+            })
+            .insert_record(&KeyById {
+                id: record.id.clone(),
+                org: record.org.clone(),
+            });
+    }
+
+    /// Adds a key's own row.
+    pub(super) fn add_key(&self, batch: &mut Batch, record: &ApiKey, actor: &Actor) {
         batch.insert_record(record);
         let detail = json!({
             "scopes": record.scopes, "repo_ids": record.repos, "expires": record.expires,
@@ -418,12 +463,14 @@ impl Catalog {
         } else {
             "api_key.create"
         };
-        self.audit(&mut batch, &org, actor, action, id.as_str(), detail);
-        if self.commit(batch).await? {
-            Ok(())
-        } else {
-            Err(Error::contended())
-        }
+        self.audit(
+            batch,
+            &record.org,
+            actor,
+            action,
+            record.id.as_str(),
+            detail,
+        );
     }
 
     fn checked_expiry(&self, secs: Option<u64>) -> Result<Option<Nanos>, Error> {

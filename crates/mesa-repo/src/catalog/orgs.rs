@@ -4,13 +4,13 @@ use mesa_meta::{Batch, Range};
 use mesa_types::{OrgId, OrgSlug};
 use serde_json::json;
 
-use super::{Actor, Catalog};
+use super::{Actor, Catalog, NewKeySecret};
 use crate::{
     error::{Error, ErrorKind},
     page::{Page, PageRequest},
-    record::{RecordBatch, Versioned},
+    record::{Record, RecordBatch, Versioned},
     records::{
-        GLOBAL_SHARD, Org, Repo,
+        ApiKey, GLOBAL_SHARD, Org, Repo,
         org::{ChunkKey, OrgSlugRow},
     },
 };
@@ -26,9 +26,58 @@ pub struct NewOrg {
 
 const NAME_LEN_MAX: usize = 200;
 
+fn taken(org: &Org) -> Error {
+    Error::new(
+        ErrorKind::Exists,
+        "ORG_EXISTS",
+        format!("the org '{}' exists already", org.slug),
+    )
+}
+
 impl Catalog {
-    /// Creates an org.
+    /// Creates an org that nobody can enter yet.
     pub async fn create_org(&self, new: NewOrg, actor: &Actor) -> Result<Org, Error> {
+        let org = self.new_org(new)?;
+        let mut batch = Batch::new();
+        self.add_org(&mut batch, &org, actor);
+        if self.commit(batch).await? {
+            Ok(org)
+        } else {
+            Err(taken(&org))
+        }
+    }
+
+    /// Creates an org with its first key, an admin one: both or, if this is cut off, neither.
+    pub async fn create_org_with_key(
+        &self,
+        new: NewOrg,
+        actor: &Actor,
+    ) -> Result<(Org, NewKeySecret), Error> {
+        let org = self.new_org(new)?;
+        if self.org_by_slug(&org.slug).await?.is_some() {
+            return Err(taken(&org));
+        }
+        // The key's row is in the org's own shard: first, so that nothing leads to it until the
+        // org is there. Left over it is a row of no org.
+        let made = self.new_admin_key(&org.id, "admin", false, None)?;
+        let mut own = Batch::new();
+        self.add_key(&mut own, &made.key, actor);
+        if !self.commit(own).await? {
+            return Err(Error::contended());
+        }
+        let mut batch = Batch::new();
+        self.add_org(&mut batch, &org, actor);
+        Self::add_key_index(&mut batch, &made.key);
+        if self.commit(batch).await? {
+            return Ok((org, made));
+        }
+        let mut undo = Batch::new();
+        undo.delete(ApiKey::TABLE, made.key.key());
+        self.commit(undo).await?;
+        Err(taken(&org))
+    }
+
+    fn new_org(&self, new: NewOrg) -> Result<Org, Error> {
         let name = new.name.unwrap_or_else(|| new.slug.to_string());
         if name.trim().is_empty() || name.len() > NAME_LEN_MAX {
             return Err(Error::invalid(
@@ -38,36 +87,24 @@ impl Catalog {
         }
         let mut chunk_key = [0; 32];
         self.random().fill(&mut chunk_key);
-        let org = Org {
+        Ok(Org {
             id: OrgId::from_unique(&self.unique()),
             slug: new.slug,
             name,
             chunk_key: ChunkKey(chunk_key),
             created: self.now(),
-        };
-        let mut batch = Batch::new();
+        })
+    }
+
+    fn add_org(&self, batch: &mut Batch, org: &Org, actor: &Actor) {
         batch
             .insert_record(&OrgSlugRow {
                 slug: org.slug.clone(),
                 org: org.id.clone(),
             })
-            .insert_record(&org);
-        self.audit_server(
-            &mut batch,
-            actor,
-            "org.create",
-            org.id.as_str(),
-            json!({"slug": org.slug}),
-        );
-        if self.commit(batch).await? {
-            Ok(org)
-        } else {
-            Err(Error::new(
-                ErrorKind::Exists,
-                "ORG_EXISTS",
-                format!("the org '{}' exists already", org.slug),
-            ))
-        }
+            .insert_record(org);
+        let detail = json!({"slug": org.slug});
+        self.audit_server(batch, actor, "org.create", org.id.as_str(), detail);
     }
 
     /// The org with this id.

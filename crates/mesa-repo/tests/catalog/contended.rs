@@ -1,16 +1,7 @@
 //! A writer that is always a little faster: what callers are told must not depend on it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use mesa_meta::{
-    Batch, Committed, Condition, Entry, Key, MemoryStore, MetaError, MetaStore, Range, Row, Table,
-};
 use mesa_repo::{
     ErrorKind,
     catalog::{NewKey, NewKeySecret, NewUpstream, NewWebhook, RepoUpdate, WebhookUpdate},
@@ -24,78 +15,11 @@ use mesa_types::{BookmarkName, ChangeId, EventName, Nanos};
 use crate::{
     bookmarks::change,
     fixture::{Fixture, actor},
+    meddler::Meddler,
 };
 
 /// More than a few and far fewer than can happen before somebody gives up.
 const LOST: usize = 24;
-
-/// A store in which somebody else writes to the row that a commit depends on, just before it.
-#[derive(Debug, Default)]
-pub struct Meddler {
-    inner: MemoryStore,
-    left: AtomicUsize,
-}
-
-impl Meddler {
-    fn loses(&self, commits: usize) {
-        self.left.store(commits, Ordering::Relaxed);
-    }
-
-    /// Whether everything it was to do has happened.
-    fn is_done(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0
-    }
-
-    async fn meddle(&self, batch: &Batch) -> Result<(), MetaError> {
-        let depends = batch.conditions.iter().find_map(|c| match c {
-            Condition::Is(table, key, version) => Some((*table, key.clone(), *version)),
-            _ => None,
-        });
-        let Some((table, key, version)) = depends.filter(|_| !self.is_done()) else {
-            return Ok(());
-        };
-        let Some(row) = self.inner.get(table, &key).await? else {
-            return Ok(());
-        };
-        if row.version == version {
-            self.left.fetch_sub(1, Ordering::Relaxed);
-            let mut other = Batch::new();
-            other.put(table, key, row.value);
-            self.inner.commit(other).await?;
-        }
-        Ok(())
-    }
-}
-
-#[async_trait::async_trait]
-impl MetaStore for Meddler {
-    async fn get(&self, table: Table, key: &Key) -> Result<Option<Row>, MetaError> {
-        self.inner.get(table, key).await
-    }
-
-    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Row>>, MetaError> {
-        self.inner.get_many(table, keys).await
-    }
-
-    async fn scan(
-        &self,
-        table: Table,
-        range: &Range,
-        limit: usize,
-        descending: bool,
-    ) -> Result<Vec<Entry>, MetaError> {
-        self.inner.scan(table, range, limit, descending).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<Committed, MetaError> {
-        self.meddle(&batch).await?;
-        self.inner.commit(batch).await
-    }
-
-    async fn ping(&self) -> Result<(), MetaError> {
-        self.inner.ping().await
-    }
-}
 
 async fn fixture() -> (Arc<Meddler>, Fixture<Meddler>) {
     let fixture = Fixture::over(Arc::new(Meddler::default())).await;

@@ -88,10 +88,9 @@ pub async fn create(
         slug,
         name: body.value.name,
     };
-    let org = app.catalog().create_org(new, &caller.actor).await?;
-    let made = app
+    let (org, made) = app
         .catalog()
-        .create_admin_key(&org.id, "admin", false, None, &caller.actor)
+        .create_org_with_key(new, &caller.actor)
         .await?;
     let answer = OrgCreated {
         org: org_of(&org),
