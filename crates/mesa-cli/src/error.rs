@@ -8,7 +8,7 @@ use mesa_client::{
 };
 use mesa_config::{EditError, LoadError, SecretError};
 use mesa_fuse::{MountError, UnmountError};
-use mesa_server::{StartError, data_dir::DataDirError};
+use mesa_server::StartError;
 use serde::{Deserialize, Serialize};
 
 /// The exit codes of `mesa`. Scripts rely on them.
@@ -300,24 +300,20 @@ impl From<UnmountError> for CliError {
 impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         let (exit, hint) = match &error {
-            StartError::DataDir(DataDirError::Incomplete(_) | DataDirError::NoRecords(_)) => (
+            error if error.is_in_use() => (
+                Exit::Conflict,
+                Some("stop the server that uses it, or choose another --data-dir"),
+            ),
+            error if error.is_damaged() => (
                 Exit::Failure,
                 Some(
                     "restore the whole directory from one backup (meta.db with its -wal file, \
                      server.key and objects/); nothing in it was changed",
                 ),
             ),
-            StartError::DataDir(_) => (
+            error if error.is_unusable() => (
                 Exit::Failure,
                 Some("make it a directory this user can write, or choose another with --data-dir"),
-            ),
-            error if error.is_in_use() => (
-                Exit::Conflict,
-                Some("stop the server that uses it, or choose another --data-dir"),
-            ),
-            StartError::Meta(_) => (
-                Exit::Failure,
-                Some("restore meta.db with its -wal file from a backup"),
             ),
             StartError::Listen { .. } => {
                 (Exit::Failure, Some("choose another address with --listen"))

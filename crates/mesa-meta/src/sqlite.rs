@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::files::OpenError;
 use self::{
     error::meta_error,
+    files::Refused,
     readers::Readers,
     schema::sql,
     writer::{Job, Writer},
@@ -68,6 +69,10 @@ impl SqliteStore {
     /// Opens or creates the store in `directory` (files `meta.db*` and `meta.lock`), which must
     /// exist. One process at a time: another one gets [`OpenError::InUse`]. Blocks on disk.
     pub fn open(directory: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        Self::open_in(directory, options).map_err(|refused| refused.of(directory))
+    }
+
+    fn open_in(directory: &Path, options: &SqliteOptions) -> Result<Self, Refused> {
         let files = files::Files::prepare(directory)?;
         let connection = files.connect(options)?;
         schema::prepare(&connection)?;
@@ -78,7 +83,7 @@ impl SqliteStore {
                 reader.pragma_update(None, "query_only", true)?;
                 Ok(reader)
             })
-            .collect::<Result<_, OpenError>>()?;
+            .collect::<Result<_, Refused>>()?;
         let counters = Arc::new(Counters::default());
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let writer = Writer::new(connection, files.into_lock(), Arc::clone(&counters))?;

@@ -63,9 +63,11 @@ impl DataDir {
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700);
         for path in [path, &data.objects()] {
-            private
-                .create(path)
-                .map_err(|source| io_error(path, source))?;
+            private.create(path).map_err(|source| match source.kind() {
+                // Something else has the name.
+                io::ErrorKind::AlreadyExists => not_a_directory(path),
+                _ => io_error(path, source),
+            })?;
         }
         Ok(data)
     }
@@ -96,6 +98,9 @@ impl DataDir {
         ] {
             match fs::metadata(&path) {
                 Ok(found) if is_there(&found) => {}
+                Ok(found) if found.is_file() && found.len() > 0 => {
+                    return Err(not_a_directory(&path));
+                }
                 Ok(_) => return Err(DataDirError::Incomplete(path)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     return Err(DataDirError::Incomplete(path));
@@ -165,6 +170,10 @@ fn is_filled(found: &fs::Metadata) -> bool {
     found.is_file() && found.len() > 0
 }
 
+fn not_a_directory(path: &Path) -> DataDirError {
+    io_error(path, io::ErrorKind::NotADirectory.into())
+}
+
 fn io_error(path: &Path, source: io::Error) -> DataDirError {
     DataDirError::Io {
         path: path.to_owned(),
@@ -213,6 +222,13 @@ mod tests {
         fs::remove_dir(data.objects()).unwrap();
         assert_eq!(incomplete(), data.objects());
         assert!(!data.objects().exists(), "nothing is made in its place");
+        fs::write(data.objects(), "in the way").unwrap();
+        let in_the_way = DataDir::open(dir.path()).unwrap_err();
+        assert!(
+            matches!(&in_the_way, DataDirError::Io { path, source }
+                if *path == data.objects() && source.kind() == io::ErrorKind::NotADirectory),
+            "{in_the_way:?}"
+        );
         fs::write(dir.path().join("format"), "mesa data 9\n").unwrap();
         let other = DataDir::open(dir.path()).unwrap_err();
         assert!(matches!(other, DataDirError::Format(_)));

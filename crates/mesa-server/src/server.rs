@@ -55,8 +55,14 @@ pub enum StartError {
     #[error("the first org and key could not be made")]
     FirstStart(#[source] mesa_repo::Error),
     /// The records cannot be read or do not fit this server.
-    #[error("the records cannot be used")]
-    Records(#[source] mesa_repo::Error),
+    #[error("the records in {} cannot be used", path.display())]
+    Records {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: mesa_repo::Error,
+    },
     /// The HTTP client for webhooks cannot be made.
     #[error("the HTTP client for webhooks cannot be made")]
     Webhooks(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -78,6 +84,32 @@ impl StartError {
     /// Whether another server uses the data directory.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Meta(mesa_meta::sqlite::OpenError::InUse(_)))
+    }
+
+    /// Whether stored data is damaged or a part of it is gone: a backup helps.
+    pub fn is_damaged(&self) -> bool {
+        use mesa_meta::sqlite::OpenError;
+        let corrupt = |e: &mesa_repo::Error| {
+            e.kind == mesa_repo::ErrorKind::Corrupt && e.code != "SERVER_KEY_MISMATCH"
+        };
+        match self {
+            Self::DataDir(DataDirError::Incomplete(_) | DataDirError::NoRecords(_))
+            | Self::Meta(OpenError::Damaged { .. }) => true,
+            Self::FirstStart(source) | Self::Records { source, .. } => corrupt(source),
+            _ => false,
+        }
+    }
+
+    /// Whether a file or directory cannot be made, read or written.
+    pub fn is_unusable(&self) -> bool {
+        use mesa_meta::sqlite::OpenError;
+        matches!(
+            self,
+            Self::DataDir(DataDirError::Io { .. })
+                | Self::Meta(OpenError::Io { .. })
+                | Self::ServerKey(ServerKeyError::Io { .. })
+                | Self::Objects(_)
+        )
     }
 }
 
@@ -111,20 +143,18 @@ impl Server {
         let server_key = ServerKey::load_or_create(&data.server_key(), &SystemRandom)?;
         let (meta, objects) = open_stores(&data).await?;
         let catalog = Catalog::new(meta.clone(), clock, Arc::new(SystemRandom), server_key);
+        let records = |source| StartError::Records {
+            path: data.metadata(),
+            source,
+        };
         let used = data.is_used()?;
-        if used
-            && !bootstrap::is_complete(&catalog)
-                .await
-                .map_err(StartError::Records)?
-        {
+        if used && !bootstrap::is_complete(&catalog).await.map_err(records)? {
             return Err(DataDirError::NoRecords(data.metadata()).into());
         }
         let new_admin_key = first_start(&catalog, &data, &options).await?;
         if !used {
             // The records go into the database file itself before anything relies on them.
-            meta.checkpoint()
-                .await
-                .map_err(|e| StartError::Records(e.into()))?;
+            meta.checkpoint().await.map_err(|e| records(e.into()))?;
             data.set_used()?;
         }
         let stop = CancellationToken::new();
@@ -150,7 +180,7 @@ impl Server {
         let sender =
             hooks::Sender::new(options.webhooks_allow_private).map_err(StartError::Webhooks)?;
         let catalog = app.catalog().clone();
-        catalog.load_webhooks().await.map_err(StartError::Records)?;
+        catalog.load_webhooks().await.map_err(records)?;
         let connections = TaskTracker::new();
         tokio::spawn(collecting(app.clone(), stop.clone()));
         tokio::spawn(housekeeping(app.clone(), options.audit_kept, stop.clone()));

@@ -1,6 +1,6 @@
 //! No server, no mount, no home.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use crate::harness::{Machine, free_port};
 
@@ -161,21 +161,39 @@ fn serve_refuses_what_it_cannot_use() {
         "{}",
         done.err
     );
+    let serve = |dir: &Path| {
+        let dir = dir.to_str().unwrap();
+        machine.mesa(&["serve", "--data-dir", dir, "--listen", "127.0.0.1:0"])
+    };
+    let writable = "hint: make it a directory this user can write, or choose another";
+    let restore = "hint: restore the whole directory from one backup";
+    let told = |dir: &Path, parts: &[&str]| {
+        let done = serve(dir).code(1);
+        for part in parts {
+            assert!(done.err.contains(part), "{part}: {}", done.err);
+        }
+        assert!(!done.err.contains("stop the server"), "{}", done.err);
+    };
+
     let file = machine.file("file", "");
-    let done = machine.mesa(&[
-        "serve",
-        "--data-dir",
-        file.to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-    ]);
-    let done = done.code(1);
-    assert!(
-        done.err
-            .contains("error: the data directory cannot be used"),
-        "{}",
-        done.err
+    let cannot = "error: the data directory cannot be used";
+    told(&file, &[cannot, "file: Not a directory", writable]);
+    told(
+        Path::new("/proc/nowhere"),
+        &[cannot, "/proc/nowhere: No such file", writable],
     );
+
+    let data = machine.file("data/objects", "in the way");
+    let data = data.parent().unwrap();
+    told(data, &[cannot, "data/objects: Not a directory", writable]);
+
+    let locked = machine.file("locked/meta.lock/x", "");
+    let locked = locked.ancestors().nth(2).unwrap();
+    told(locked, &["locked/meta.lock: Is a directory", writable]);
+
+    let damaged = machine.file("damaged/meta.db", &"no database at all ".repeat(90));
+    let damaged = damaged.parent().unwrap();
+    told(damaged, &["damaged/meta.db is damaged", restore]);
 }
 
 #[test]

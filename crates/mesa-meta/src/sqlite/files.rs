@@ -9,7 +9,8 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::SqliteOptions;
+use super::{SqliteOptions, error::kind};
+use crate::store::MetaErrorKind;
 
 /// Bytes of WAL after which a checkpoint is tried, in pages of 4 KiB.
 const CHECKPOINT_PAGES: i64 = 4000;
@@ -17,6 +18,9 @@ const CHECKPOINT_PAGES: i64 = 4000;
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 /// Page cache of one connection, in KiB (negative: SQLite's convention for KiB).
 const CACHE_KIB: i64 = -8192;
+
+/// The database in its directory.
+const DATABASE: &str = "meta.db";
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +54,59 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// SQLite refused.
-    #[error("cannot open the metadata database")]
-    Sqlite(#[from] rusqlite::Error),
+    /// The database is damaged.
+    #[error("the metadata database {} is damaged", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// SQLite refused for another reason.
+    #[error("cannot open the metadata database {}", path.display())]
+    Sqlite {
+        /// The database file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// The writer thread did not start.
     #[error("cannot start the metadata writer thread")]
     Thread(#[source] io::Error),
+}
+
+/// An error of opening, before the file is named.
+pub(super) enum Refused {
+    Named(OpenError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<OpenError> for Refused {
+    fn from(error: OpenError) -> Self {
+        Self::Named(error)
+    }
+}
+
+impl From<rusqlite::Error> for Refused {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Refused {
+    /// The error for this directory.
+    pub(super) fn of(self, directory: &Path) -> OpenError {
+        let path = directory.join(DATABASE);
+        match self {
+            Self::Named(error) => error,
+            Self::Sqlite(source) if kind(&source) == MetaErrorKind::Corrupt => {
+                OpenError::Damaged { path, source }
+            }
+            Self::Sqlite(source) => OpenError::Sqlite { path, source },
+        }
+    }
 }
 
 pub(super) struct Files {
@@ -80,7 +131,7 @@ impl Files {
                 });
             }
         }
-        let database = directory.join("meta.db");
+        let database = directory.join(DATABASE);
         create(&database)?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -89,7 +140,7 @@ impl Files {
         })
     }
 
-    pub(super) fn connect(&self, options: &SqliteOptions) -> Result<Connection, OpenError> {
+    pub(super) fn connect(&self, options: &SqliteOptions) -> Result<Connection, Refused> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match &options.vfs {
             Some(vfs) => Connection::open_with_flags_and_vfs(&self.database, flags, vfs.as_str())?,

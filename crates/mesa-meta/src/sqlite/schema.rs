@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::LazyLock};
 
 use rusqlite::Connection;
 
-use super::files::OpenError;
+use super::files::{OpenError, Refused};
 use crate::store::Table;
 
 /// `Mesa` in ASCII.
@@ -81,7 +81,7 @@ fn tables_script() -> String {
 }
 
 /// Creates the tables in a new file, and refuses files of other programs and formats.
-pub(super) fn prepare(connection: &Connection) -> Result<(), OpenError> {
+pub(super) fn prepare(connection: &Connection) -> Result<(), Refused> {
     let path = || PathBuf::from(connection.path().unwrap_or_default());
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, format) = (pragma("application_id")?, pragma("user_version")?);
@@ -98,10 +98,11 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), OpenError> {
                 path: path(),
                 found,
                 known: FORMAT,
-            });
+            }
+            .into());
         }
         (0, 0) if tables == 0 => {}
-        _ => return Err(OpenError::Foreign(path())),
+        _ => return Err(OpenError::Foreign(path()).into()),
     }
     let tables = tables_script();
     let script = format!(

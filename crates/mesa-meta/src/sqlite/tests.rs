@@ -108,8 +108,7 @@ async fn other_formats_and_files_are_refused() {
     .unwrap();
     let error = open(directory.path()).unwrap_err();
     assert!(
-        matches!(&error, OpenError::Sqlite(e)
-        if e.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)),
+        matches!(&error, OpenError::Damaged { path, .. } if *path == database),
         "{error:?}"
     );
 }
