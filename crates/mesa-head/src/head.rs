@@ -49,6 +49,8 @@ pub(crate) struct Head {
 pub(crate) struct State {
     pub row: HeadRow,
     pub version: Version,
+    /// The row has this process's epoch; else it gets it with whatever is written next.
+    pub taken_over: bool,
     pub tree: Tree,
     pub unsealed: Unsealed,
     pub sessions: HashMap<SessionId, Session>,

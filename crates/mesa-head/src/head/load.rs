@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use mesa_meta::{Batch, Committed, Key, Range, Table, Version};
+use mesa_meta::{Batch, Committed, Key, MetaErrorKind, Range, Table, Version};
 use mesa_proto::convert::content_from_wire;
 use mesa_repo::Catalog;
 use mesa_store::OrgPacks;
@@ -41,7 +41,7 @@ pub(crate) struct Parts {
 
 /// Takes the head over and reads its state. Reads as much as the log has after the last seal.
 pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::Receiver<Command>)> {
-    let (row, version) = take_over(&parts, &id).await?;
+    let (row, version, taken_over) = take_over(&parts, &id).await?;
     let repo: RepoId = row
         .repo
         .parse()
@@ -77,6 +77,7 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
         unsealed_since: (row.seq > row.sealed_seq).then_some(now),
         row,
         version,
+        taken_over,
         tree,
         unsealed: replay.unsealed,
         sessions: HashMap::new(),
@@ -105,8 +106,10 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
     Ok((Arc::new(head), inbox))
 }
 
-/// Writes the head's row with the next epoch: whoever had it before can no longer append.
-async fn take_over(parts: &Parts, id: &HeadId) -> Result<(HeadRow, Version)> {
+/// Writes the head's row with the next epoch: whoever had it before can no longer append. On a full
+/// store nobody can, and the row is left alone until something else is written (`false`): a full
+/// disk is no reason not to read.
+async fn take_over(parts: &Parts, id: &HeadId) -> Result<(HeadRow, Version, bool)> {
     let key = rows::head_key(parts.packs.org_id(), id);
     for _ in 0..ATTEMPTS {
         let stored = parts
@@ -123,8 +126,14 @@ async fn take_over(parts: &Parts, id: &HeadId) -> Result<(HeadRow, Version)> {
             key.clone(),
             rows::encode(&row),
         );
-        if let Committed::Yes(version) = parts.catalog.meta().commit(batch).await? {
-            return Ok((row, version));
+        match parts.catalog.meta().commit(batch).await {
+            Ok(Committed::Yes(version)) => return Ok((row, version, true)),
+            Ok(Committed::Conflict(_)) => {}
+            Err(error) if error.kind == MetaErrorKind::Full => {
+                row.epoch -= 1;
+                return Ok((row, stored.version, false));
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Err(HeadError::gone())

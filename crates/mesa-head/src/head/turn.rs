@@ -162,6 +162,10 @@ impl<'a> Turn<'a> {
             }
         }
         let key = rows::head_key(&org, &self.head.id);
+        if !self.state.taken_over && !self.batch.writes.is_empty() {
+            self.state.row.epoch += 1;
+            self.head_changed = true;
+        }
         if self.discarded {
             self.batch.delete(Table::Heads, key.clone());
         } else if self.head_changed {
@@ -172,7 +176,10 @@ impl<'a> Turn<'a> {
             self.batch.is(Table::Heads, key, self.state.version);
             let batch = std::mem::take(&mut self.batch);
             match self.head.catalog.meta().commit(batch).await? {
-                Committed::Yes(version) if self.head_changed => self.state.version = version,
+                Committed::Yes(version) if self.head_changed => {
+                    self.state.version = version;
+                    self.state.taken_over = true;
+                }
                 Committed::Yes(_) => {}
                 Committed::Conflict(_) => return Err(HeadError::gone()),
             }
