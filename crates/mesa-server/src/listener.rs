@@ -1,11 +1,13 @@
 //! The one listener: HTTP/1.1 and HTTP/2 (prior knowledge, or ALPN under TLS) on one port.
 
+mod refused;
 pub mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::Request;
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -21,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use tower::ServiceExt;
 
+use self::refused::{Open, Refusals};
 use crate::{edge::Peer, state::App};
 
 /// A client must send a request's head, and end a TLS handshake, within this time.
@@ -118,10 +121,22 @@ where
         .max_header_list_size(HEADERS_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
+    let open = Open::default();
+    let stream = Refusals::new(stream, open.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let (answer, open) = (router.clone().oneshot(request), open.begin());
+        async move {
+            let answer = answer.await?;
+            Ok::<_, std::convert::Infallible>(answer.map(|body| {
+                body.map_frame(move |frame| {
+                    // Open until the body is gone.
+                    let _ = &open;
+                    frame
+                })
+            }))
+        }
     });
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);

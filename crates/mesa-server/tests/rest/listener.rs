@@ -51,6 +51,60 @@ async fn garbage_does_not_hurt_others() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_is_refused_like_everything_else() {
+    let server = TestServer::start().await;
+    let many = "x-a: b\r\n".repeat(300);
+    let ask = "GET /healthz HTTP/1.1\r\nhost: a\r\n";
+    for (bytes, status, code) in [
+        ("nothing like HTTP\r\n\r\n".to_owned(), 400, "BAD_REQUEST"),
+        ("GET / HTTP/9.9\r\n\r\n".to_owned(), 400, "BAD_REQUEST"),
+        (
+            format!("{ask}content-length: many\r\n\r\n"),
+            400,
+            "BAD_REQUEST",
+        ),
+        (format!("{ask}{many}\r\n"), 400, "BAD_REQUEST"),
+        (
+            format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000)),
+            414,
+            "URI_TOO_LONG",
+        ),
+        // After a request that was answered, on the same connection.
+        (format!("{ask}\r\n\0\0\0\0\r\n\r\n"), 400, "BAD_REQUEST"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(server.running.addr())
+            .await
+            .unwrap();
+        let good = format!("{ask}\r\n");
+        let rest = if let Some(rest) = bytes.strip_prefix(&good) {
+            stream.write_all(good.as_bytes()).await.unwrap();
+            let mut answer = [0; 4096];
+            let count = stream.read(&mut answer).await.unwrap();
+            assert!(answer[..count].starts_with(b"HTTP/1.1 200"));
+            rest.to_owned()
+        } else {
+            bytes.clone()
+        };
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
+        // What was not read of the request may end it with a reset after the answer.
+        let _reset = ended.await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let begin: String = bytes.chars().take(60).collect();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{begin}: {answer}"
+        );
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["code"], code, "{begin}");
+        let id = body["trace_id"].as_str().unwrap();
+        assert!(head.contains(&format!("x-request-id: {id}")), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn shutdown_lets_the_port_go_and_ends_idle_connections() {
     let server = TestServer::start().await;
     let url = server.url("/healthz");
