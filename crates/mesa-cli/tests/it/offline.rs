@@ -177,19 +177,19 @@ fn serve_refuses_what_it_cannot_use() {
 
     let file = machine.file("file", "");
     let cannot = "error: the data directory cannot be used";
-    told(&file, &[cannot, "file: Not a directory", writable]);
+    told(&file, &[cannot, "/file", "Not a directory", writable]);
     told(
         Path::new("/proc/nowhere"),
-        &[cannot, "/proc/nowhere: No such file", writable],
+        &[cannot, "/proc/nowhere", "No such file", writable],
     );
 
     let data = machine.file("data/objects", "in the way");
     let data = data.parent().unwrap();
-    told(data, &[cannot, "data/objects: Not a directory", writable]);
+    told(data, &[cannot, "data/objects", "not a directory", writable]);
 
     let locked = machine.file("locked/meta.lock/x", "");
     let locked = locked.ancestors().nth(2).unwrap();
-    told(locked, &["locked/meta.lock: Is a directory", writable]);
+    told(locked, &["locked/meta.lock", "Is a directory", writable]);
 
     let damaged = machine.file("damaged/meta.db", &"no database at all ".repeat(90));
     let damaged = damaged.parent().unwrap();
