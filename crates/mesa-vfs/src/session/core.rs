@@ -76,6 +76,11 @@ pub(super) struct Core {
     pub connection: Connection,
     /// No new operations, for this reason.
     pub refused: Option<FsError>,
+    /// Counts credentials; the stream was begun with the one of this number.
+    pub credential: u64,
+    pub attached_with: u64,
+    /// The stream was told that its credential is good no more.
+    pub ended_key: bool,
     pub head_seq: u64,
     /// The last answer to OpenHead.
     pub answer: v1::OpenHeadResponse,
@@ -106,6 +111,9 @@ impl Core {
             read_only: false,
             connection: Connection::Starting,
             refused: None,
+            credential: 0,
+            attached_with: 0,
+            ended_key: false,
             head_seq: 0,
             answer: v1::OpenHeadResponse::default(),
             last_error: None,
@@ -113,6 +121,11 @@ impl Core {
             generation: 0,
             last_actor: Default::default(),
         }
+    }
+
+    /// Whether a credential came after the stream's.
+    pub fn has_new_credential(&self) -> bool {
+        self.credential != self.attached_with
     }
 
     /// What can be done now. Remembers that a lease is wanted.

@@ -553,6 +553,7 @@ impl Session {
     /// The credential may have changed: try again now. Until the server has judged it, it counts
     /// as good, so that who waits for the server waits for that.
     pub fn credential_changed(&self) {
+        self.core.lock().credential += 1;
         link::key_state(self, true);
         self.wake_link.notify_one();
     }

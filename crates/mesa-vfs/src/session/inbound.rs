@@ -76,6 +76,15 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
         }
         Kind::Heartbeat(_) => {}
         Kind::KeyNotice(notice) => {
+            {
+                let mut core = session.core.lock();
+                core.ended_key = true;
+                if core.has_new_credential() {
+                    // The stream is begun anew with that one.
+                    drop(core);
+                    return Some(End::Failed(invalid("the credential of the stream ended")));
+                }
+            }
             session.note_error(format!("the credential is {}", notice.state));
             key_state(session, false);
         }

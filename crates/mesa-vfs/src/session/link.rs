@@ -57,6 +57,11 @@ pub(super) async fn run(session: Arc<Session>) {
                 Ok(()) => continue,
                 Err(error) => note(&session, &error, delay),
             },
+            // What the old credential was refused says nothing of the new one.
+            End::Failed(_) if session.core.lock().has_new_credential() => {
+                delay = tuning.backoff_min;
+                continue;
+            }
             End::Failed(error) => {
                 if gone(&error) {
                     match lost::reopen(&session).await {
@@ -177,7 +182,9 @@ async fn attached(session: &Arc<Session>) -> End {
 
 async fn serve(session: &Arc<Session>) -> Result<End, End> {
     let hello = {
-        let core = session.core.lock();
+        let mut core = session.core.lock();
+        core.attached_with = core.credential;
+        core.ended_key = false;
         v1::Hello {
             session: core.identity.session.clone(),
             resume_token: core.identity.token().into(),
@@ -210,11 +217,12 @@ async fn serve(session: &Arc<Session>) -> Result<End, End> {
     Ok(end)
 }
 
-/// Ends when a new credential came while the present one is refused.
+/// Ends when a new credential came and the stream's is refused.
 async fn new_credential(session: &Session) {
     loop {
         session.wake_link.notified().await;
-        if session.core.lock().refused == Some(FsError::Access) {
+        let core = session.core.lock();
+        if core.has_new_credential() && core.ended_key {
             return;
         }
     }

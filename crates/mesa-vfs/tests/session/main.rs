@@ -10,15 +10,15 @@ mod rig;
 mod server;
 mod waits;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mesa_client::SyncErrorKind;
 use mesa_proto::v1;
 use mesa_vfs::{
     fs::FsError,
-    session::{Actor, ClientSeq, Connection, LeaseState, Mode, RecoveredOp, Refused},
+    session::{Actor, ClientSeq, Connection, LeaseState, Mode, RecoveredOp, Refused, Session},
 };
-use rig::{create_op, mount, mount_with, until};
+use rig::{Sink, config, create_op, mount, mount_with, until};
 use server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,6 +240,48 @@ async fn of_two_copies_of_a_state_directory_one_goes_on_and_both_keep_their_work
     // Its work files were copied with other times, so their contents may follow.
     let mine = |log: &Vec<String>| log.first().is_some_and(|op| op == "create mine");
     assert!(logs.iter().any(mine), "{logs:?}");
+    first.acked(first.create("again").await).await;
+    assert_eq!(first.session.info().session, "ses_1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_numbered_operations_itself_does_not_take_the_others_for_them() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let first = mount(&server, state.path()).await;
+    first.acked(first.create("a").await).await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(state.path(), copy.path());
+
+    let cache = tempfile::tempdir().unwrap();
+    let opened = Session::open(config(&server, copy.path(), cache.path()))
+        .await
+        .unwrap();
+    let session = Arc::clone(&opened.session);
+    let id = session.next_id().unwrap();
+    let work = session.create_work(id, mesa_types::Nanos(1)).unwrap();
+    let own = session.append(create_op(id, "own"), &Actor::default(), Some(&work));
+    let theirs = first.create("theirs").await;
+    first.acked(theirs).await;
+    assert_eq!(own.unwrap(), theirs, "two operations have one number");
+    let sink = Arc::new(Sink::default());
+    let weak: std::sync::Weak<Sink> = Arc::downgrade(&sink);
+    session.start(weak);
+    until("the copy's work is recovered", || {
+        session.status().recovered == ["recovered/ses_1-1"]
+    })
+    .await;
+    let logs: Vec<_> = server.sessions().iter().map(|s| server.log(s)).collect();
+    let has = |op: &str| {
+        logs.iter()
+            .filter(|log| log.iter().any(|o| o == op))
+            .count()
+    };
+    assert_eq!(
+        (has("create own"), has("create theirs")),
+        (1, 1),
+        "{logs:?}"
+    );
     first.acked(first.create("again").await).await;
     assert_eq!(first.session.info().session, "ses_1");
 }
