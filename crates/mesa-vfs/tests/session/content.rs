@@ -301,7 +301,8 @@ async fn reader(server: &Arc<Server>) -> (Mount, tempfile::TempDir) {
     (mount(server, state.path()).await, state)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// One thread: everything is asked for before the first answer.
+#[tokio::test]
 async fn many_small_contents_come_in_few_calls_and_each_once() {
     let server = Server::new();
     let contents: Vec<_> = (0..200)

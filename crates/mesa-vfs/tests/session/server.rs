@@ -649,7 +649,7 @@ impl SyncApi for Api {
     ) -> Result<(), SyncError> {
         let mut inner = self.0.call()?;
         let token = &request.resume_token;
-        assert_eq!(inner.judge(&request.session, token, 0), None);
+        assert_eq!(inner.judge(&request.session, token, u64::MAX), None);
         inner.calls.closed += 1;
         inner.free(&request.session);
         inner.sessions.get_mut(&request.session).unwrap().lost = Some("closed");
