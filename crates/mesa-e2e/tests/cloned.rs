@@ -26,8 +26,10 @@ fn recovered(server: &Server) -> Vec<String> {
 
 fn work(client: &Client, who: &str) {
     let repo = client.repo("work");
-    let script =
-        format!("for i in $(seq 50); do echo {who} $i > {who}-$i; done; echo {who} > both");
+    let script = format!(
+        "for i in $(seq 50); do echo {who} $i > {who}-$i; done; echo {who} > both; \
+         grep -q {who} edited || echo {who} >> edited"
+    );
     eventually(60, "the mount takes work", || {
         let mut command = std::process::Command::new("bash");
         command.args(["-ec", &script]).current_dir(&repo);
@@ -43,7 +45,10 @@ fn both_copies_keep_their_work() {
     let first = server.client();
     first.mount(&key).ok();
     let repo = first.repo("work");
-    sh(&repo, "echo one > before; mkdir d; sync before d");
+    sh(
+        &repo,
+        "echo one > before; echo one > edited; mkdir d; sync before edited d",
+    );
     // Not waited for: some of it is in the journal only when the machine is copied.
     sh(&repo, "for i in $(seq 300); do echo $i > d/f$i; done");
     first.signal_daemon(Signal::STOP);
@@ -74,6 +79,22 @@ fn both_copies_keep_their_work() {
             "{who}: {on_main} on main, {aside} aside"
         );
     }
+    // An edit of what was there is the whole file, wherever it went.
+    let edited = |at: &str| {
+        let path = format!("/v1/my-org/work/content?path=edited&change_id={at}");
+        let (status, bytes) = server.get_raw(&path, &server.admin_key());
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(
+            status == 404 || text.starts_with("one\n") && !text.contains('\0'),
+            "{at}: {text:?}"
+        );
+        text
+    };
+    let edited = [edited("main"), edited(&recovered[0])].concat();
+    assert!(
+        edited.contains("\nfirst\n") && edited.contains("\nsecond\n"),
+        "{edited:?}"
+    );
     // What was there before the copy is there once.
     let third = server.client();
     third.mount(&key).ok();

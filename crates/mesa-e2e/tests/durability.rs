@@ -37,6 +37,38 @@ fn a_killed_daemon_loses_nothing_and_mount_recovers() {
 }
 
 #[test]
+fn what_others_wrote_meanwhile_is_read_after_a_crash() {
+    let (server, first, key) = mounted();
+    let second = server.client();
+    second.mount(&key).ok();
+    let (here, there) = (first.repo("work"), second.repo("work"));
+    sh(&here, "for i in 1 2 3 4; do echo written here > f$i; done");
+    first.mesa(&["sync"]).ok();
+    // Seen before the crash, and not.
+    sh(&there, "echo there > f1; truncate -s 5 f2");
+    second.mesa(&["sync"]).ok();
+    eventually(10, "it is seen", || {
+        sh(&here, "cat f1; cat f2") == "there\nwritt"
+    });
+    first.kill_daemon();
+    sh(&there, "echo meanwhile > f3");
+    second.mesa(&["sync"]).ok();
+    first.mesa(&["mount", "-d", "-y"]).ok();
+    let all = "cat f1; cat f2; echo; cat f3 f4";
+    let expected = "there\nwritt\nmeanwhile\nwritten here";
+    eventually(10, "the crashed mount reads what is there", || {
+        sh(&here, all) == expected
+    });
+    first.mesa(&["sync"]).ok();
+    sh(&here, "echo more >> f1");
+    first.mesa(&["sync"]).ok();
+    assert_eq!(sh(&here, all), expected.replace("there\n", "there\nmore\n"));
+    eventually(10, "the other mount reads it", || {
+        sh(&there, all) == expected.replace("there\n", "there\nmore\n")
+    });
+}
+
+#[test]
 fn a_restarted_server_has_everything_and_the_mount_goes_on() {
     let (mut server, client, _) = mounted();
     let repo = client.repo("work");

@@ -174,6 +174,15 @@ impl Heads {
         head: &HeadId,
         change: &ChangeId,
     ) -> Result<Option<SealedAt>> {
+        // In memory it may know more than its row.
+        if self
+            .inner
+            .live
+            .lock()
+            .contains_key(&(org.clone(), head.clone()))
+        {
+            return Ok(None);
+        }
         let key = crate::rows::head_key(org, head);
         let meta = self.inner.catalog.meta();
         let Some(stored) = meta.get(mesa_meta::Table::Heads, &key).await? else {

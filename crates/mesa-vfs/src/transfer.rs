@@ -184,9 +184,19 @@ fn inline<'a>(session: &Session, pick: &'a Pick) -> Option<&'a bytes::Bytes> {
 
 /// Completes an operation.
 async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: Pick) {
-    let base = job.work.pick.lock().base;
+    let (base, unknown) = {
+        let state = job.work.pick.lock();
+        (state.base, state.base_unknown)
+    };
     let content = pick.built.content;
-    let extents = extents::between(session, &job, base, &pick).await;
+    let extents = if unknown {
+        None
+    } else {
+        extents::between(session, &job, base, &pick).await
+    };
+    // What this client did not change stays what others made of it.
+    let nothing = !unknown && content == base;
+    let resized = nothing || extents.is_some() && content.size() != base.size();
     let time = job.times.content_time(pick.stat.mtime);
     let inline = inline(session, &pick).cloned();
     if let Some(bytes) = &inline
@@ -201,8 +211,8 @@ async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: 
         base: Some(convert::content_to_wire(&base)),
         content: Some(convert::content_to_wire(&content)),
         inline: inline.clone().unwrap_or_default(),
-        extents,
-        resized: content.size() != base.size(),
+        extents: extents.unwrap_or_default(),
+        resized,
         mtime_ns: pick.stat.mtime.0,
     };
     let op = v1::Op {
@@ -213,6 +223,7 @@ async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: 
     {
         let mut state = job.work.pick.lock();
         state.base = content;
+        state.base_unknown = false;
         state.stat = Some(pick.stat);
         state.unsure = !pick.sure;
         // Chunks that only ever travelled inside operations are not for sharing yet.
@@ -231,21 +242,22 @@ async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: 
     session.wake_content();
 }
 
-/// The bytes cannot be read: the place in the order is filled with what was there before.
+/// The bytes cannot be read: the place in the order is filled with an operation that leaves them
+/// as the server has them.
 fn give_up(session: &Arc<Session>, generation: u64, job: &ContentJob, error: FsError) {
     session.note_error(format!(
         "cannot read the local file of node {}: {error}",
         job.work.file()
     ));
-    let base = job.work.pick.lock().base;
     let mtime_ns = match &job.op.kind {
         Some(v1::op::Kind::SetContent(set)) => set.mtime_ns,
         _ => job.op.time_ns,
     };
     let set = v1::SetContent {
         id: job.work.file().0,
-        base: Some(convert::content_to_wire(&base)),
-        content: Some(convert::content_to_wire(&base)),
+        base: Some(convert::content_to_wire(&ContentRef::Empty)),
+        content: Some(convert::content_to_wire(&ContentRef::Empty)),
+        resized: true,
         mtime_ns,
         ..v1::SetContent::default()
     };

@@ -367,6 +367,7 @@ impl Service {
 /// Asks for the org's repos until the server answers or time is up.
 async fn usable(api: &GrpcSync, org: &str, end: Instant) -> CliResult {
     let mut delay = Duration::from_millis(50);
+    let mut last = None;
     loop {
         let request = v1::ListReposRequest {
             org: org.to_owned(),
@@ -377,7 +378,11 @@ async fn usable(api: &GrpcSync, org: &str, end: Instant) -> CliResult {
         let error = match tokio::time::timeout(left, api.list_repos(request)).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => error,
-            Err(_) => return Err(gave_up(&format!("{} does not answer", api.origin()))),
+            // What an attempt before was told says more than that time is up.
+            Err(_) => {
+                let silent = || gave_up(&format!("{} does not answer", api.origin()));
+                return Err(last.map_or_else(silent, CliError::from));
+            }
         };
         let retry = matches!(
             error.kind,
@@ -389,6 +394,7 @@ async fn usable(api: &GrpcSync, org: &str, end: Instant) -> CliResult {
         if Instant::now() + delay >= end {
             return Err(CliError::from(error));
         }
+        last = Some(error);
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(1));
     }

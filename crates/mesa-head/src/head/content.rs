@@ -68,6 +68,15 @@ impl Turn<'_> {
         if set.content == current {
             return Ok(plain);
         }
+        if set.resized && set.extents.is_empty() && set.content == set.base {
+            // The writer has nothing to say about it (see SetContent).
+            let bytes = self.small(&current).await?;
+            return Ok(Outcome {
+                merged: Some(current),
+                merged_inline: bytes,
+                ..Outcome::plain(current, Bytes::new())
+            });
+        }
         let largest = current.size().max(set.content.size()).max(set.base.size());
         if replaces(set, &current) || largest > self.head.config.layer_bytes_max {
             let loser = (current, self.small(&current).await?);

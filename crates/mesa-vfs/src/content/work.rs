@@ -63,6 +63,8 @@ pub(crate) struct PickState {
     pub chunks: Option<Arc<Vec<mesa_object::content::ChunkRef>>>,
     /// Attributes when the newest operation for it was queued.
     pub queued: Option<WorkStat>,
+    /// What it held before is not known, not even that it was empty.
+    pub base_unknown: bool,
     /// A mapping may have changed bytes after they were read without changing `stat`.
     pub unsure: bool,
 }
@@ -152,6 +154,7 @@ impl WorkFile {
                 stat: None,
                 chunks: None,
                 queued: None,
+                base_unknown: false,
                 unsure: false,
             }),
         })

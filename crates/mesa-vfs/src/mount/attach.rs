@@ -1,6 +1,6 @@
 //! Opening a repo: the session, the tree, what was left from the last run.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use mesa_proto::v1::{self, op::Kind};
 use mesa_types::FileId;
@@ -9,7 +9,7 @@ use super::{
     config::{OrgConfig, RepoConfig},
     env::Env,
     repo::Repo,
-    sink::Sink,
+    sink::{Sink, retire},
 };
 use crate::{
     fs::{FsError, FsResult, Notice},
@@ -167,16 +167,19 @@ impl Repo {
         })
     }
 
-    /// Sends what is in the adopted files; drops those of files that are gone, if the tree is
-    /// `whole`.
+    /// Sends what is in the adopted files; serves those that others changed since from what is there
+    /// now; drops those of files that are gone, if the tree is `whole`.
     fn resume_works(&self, whole: bool) {
         let gone = self.with(|state| {
             let mut gone = Vec::new();
+            let queued: HashSet<FileId> = state.content_ops.values().copied().collect();
             for file in state.files.with_work() {
                 let named = state.tree.get(file).is_some_and(|n| n.nlink > 0);
                 if named {
-                    if let Err(stop) = self.append_content(state, file, &Actor::default()) {
-                        tracing::debug!(?stop, ?file, "content not yet queued");
+                    match self.append_content(state, file, &Actor::default()) {
+                        Ok(None) if !queued.contains(&file) => retire(state, file),
+                        Ok(_) => {}
+                        Err(stop) => tracing::debug!(?stop, ?file, "content not yet queued"),
                     }
                 } else if whole && let Some(work) = state.files.remove_closed(file) {
                     gone.push(work);

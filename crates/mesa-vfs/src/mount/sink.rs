@@ -245,7 +245,7 @@ fn apply_remote(state: &mut State, op: &v1::Op, seq: u64, merged: Option<&v1::Me
 
 /// What is kept here of a closed file is older than its content now: it is served from the cache,
 /// and a work file stays in sight only until it is settled.
-fn retire(state: &mut State, file: FileId) {
+pub(super) fn retire(state: &mut State, file: FileId) {
     let Some(content) = state.tree.content(file) else {
         return;
     };

@@ -58,7 +58,10 @@ pub(super) async fn run(session: Arc<Session>) {
                 Err(error) => note(&session, &error, delay),
             },
             // What the old credential was refused says nothing of the new one.
-            End::Failed(_) if session.core.lock().has_new_credential() => {
+            End::Failed(error) if session.core.lock().has_new_credential() => {
+                if was_attached && !denied(&error) {
+                    away::store(&session).await;
+                }
                 delay = tuning.backoff_min;
                 continue;
             }

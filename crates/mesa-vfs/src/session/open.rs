@@ -420,6 +420,7 @@ fn restore(
                 let mark = found.works.get(&file).filter(|mark| mark.work == id);
                 let base = mark.map_or(ContentRef::Empty, |mark| mark.base);
                 let work = WorkFile::found(dir, id, file, base, None);
+                work.pick.lock().base_unknown = mark.is_none();
                 // Its node is gone, or has another work file: only this operation needs it.
                 work.discard();
                 work

@@ -17,7 +17,7 @@ const EXTENTS_MAX: usize = 1024;
 /// Changed bytes compared with the base byte by byte.
 const COMPARE_MAX: u64 = 8 << 20;
 
-/// The changed ranges, empty when they are not known (everything). Under an exclusive lease the
+/// The changed ranges; `None` when they are not known (everything). Under an exclusive lease the
 /// base is what the server has, so that ranges of whole chunks will do; with other writers they
 /// are exact, as far as the base can be read.
 pub(super) async fn between(
@@ -25,17 +25,20 @@ pub(super) async fn between(
     job: &ContentJob,
     base: ContentRef,
     pick: &Pick,
-) -> Vec<v1::Extent> {
+) -> Option<Vec<v1::Extent>> {
     let content = pick.built.content;
-    if base == content || base == ContentRef::Empty || content == ContentRef::Empty {
-        return Vec::new();
+    if base == content || content == ContentRef::Empty {
+        return Some(Vec::new());
+    }
+    if base == ContentRef::Empty {
+        return Some(vec![v1::Extent {
+            offset: 0,
+            length: content.size(),
+        }]);
     }
     let known = job.work.pick.lock().chunks.clone();
     if session.is_sole_writer() {
-        return match known {
-            Some(old) => wire(changed_chunks(&old, &pick.built.chunks)),
-            None => Vec::new(),
-        };
+        return known.map(|old| wire(changed_chunks(&old, &pick.built.chunks)));
     }
     if is_small(&base) && is_small(&content) {
         let old = match session.content().read(base, 0, base.size() as u32) {
@@ -43,20 +46,20 @@ pub(super) async fn between(
             Step::Later(old) => old.await,
         };
         return match (old, &pick.bytes) {
-            (Ok(old), Some(new)) => wire(changed_bytes(&old, new, 0)),
-            _ => Vec::new(),
+            (Ok(old), Some(new)) => Some(wire(changed_bytes(&old, new, 0))),
+            _ => None,
         };
     }
     let old = match known {
         Some(old) => old,
         None => match session.content().slices(&base, 0..base.size()).await {
             Ok(slices) => Arc::new(slices.iter().map(whole).collect()),
-            Err(_) => return Vec::new(),
+            Err(_) => return None,
         },
     };
     let ranges = changed_chunks(&old, &pick.built.chunks);
     if ranges.iter().map(|r| r.end - r.start).sum::<u64>() > COMPARE_MAX {
-        return wire(ranges);
+        return Some(wire(ranges));
     }
     let mut exact = Vec::new();
     for range in ranges {
@@ -72,7 +75,7 @@ pub(super) async fn between(
             _ => exact.push(range),
         }
     }
-    wire(exact)
+    Some(wire(exact))
 }
 
 fn whole(slice: &mesa_object::manifest::ChunkSlice) -> ChunkRef {

@@ -203,7 +203,8 @@ async fn after_a_power_cut_synced_content_is_not_replaced_by_local_remains() {
     m.acked(m.session.last_seq()).await;
     assert_eq!(
         contents(&server, "ses_1"),
-        [(expected(b"synced"), true), (expected(b"synced"), false)]
+        [(expected(b"synced"), true), (ContentRef::Empty, false)],
+        "the second one says nothing"
     );
     assert_eq!(server.log("ses_1").last().unwrap(), "create b");
     assert!(state.path().join("work.untrusted").is_dir());

@@ -1,7 +1,7 @@
 //! `mesa mount` over a mount that is there already.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -74,7 +74,19 @@ fn try_adopt(
         .as_str()
         .map(PathBuf::from)
         .unwrap_or_default();
-    if mesa_fuse::state(&at) == MountState::Dead {
+    // Not there any more, or dead, or another program's: what is written there would not arrive.
+    let state = mesa_fuse::state(&at);
+    if !matches!(state, MountState::Live { ours: true }) {
+        if state != MountState::Dead && is_elsewhere(runtime, &at) {
+            let message = format!(
+                "a daemon is mounted at {} for other processes",
+                at.display()
+            );
+            return Err(CliError::new(Exit::Conflict, message).hint(
+                "this process has a mount namespace of its own: mount where the daemon runs, or \
+                 with a MESA_RUNTIME_DIR, MESA_STATE_DIR and MESA_CACHE_PATH of its own",
+            ));
+        }
         context
             .printer
             .note("the running daemon lost its mount; ending it");
@@ -83,7 +95,18 @@ fn try_adopt(
             timeout_ms: 2000,
         };
         let _ = client::ask_at(runtime, &stop, Duration::from_secs(10));
-        client::wait_gone(runtime, Duration::from_secs(10));
+        if !client::wait_gone(runtime, Duration::from_secs(10)) {
+            // Another mount namespace keeps its filesystem; everything that could be sent is.
+            for pid in runtime.pids() {
+                let pid = i32::try_from(pid)
+                    .ok()
+                    .and_then(rustix::process::Pid::from_raw);
+                if let Some(pid) = pid {
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                }
+            }
+            client::wait_gone(runtime, Duration::from_secs(10));
+        }
         return Ok(false);
     }
     if at != plan.mount_point {
@@ -103,6 +126,18 @@ fn try_adopt(
     client::ask_at(runtime, &check, limit + Duration::from_secs(5))?;
     launch::answers(&at, Instant::now() + limit)?;
     Ok(true)
+}
+
+/// Whether the daemon sees a mount of its own there, in another mount namespace than ours.
+fn is_elsewhere(runtime: &RuntimeDir, at: &Path) -> bool {
+    let Some(at) = at.to_str() else { return false };
+    runtime.pids().iter().any(|pid| {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/mounts")).unwrap_or_default();
+        table.lines().any(|line| {
+            let mut fields = line.split(' ').skip(1);
+            fields.next() == Some(at) && fields.next().is_some_and(|t| t.starts_with("fuse"))
+        })
+    })
 }
 
 /// A daemon lives but has no socket: it is starting, being restarted, or ending.
