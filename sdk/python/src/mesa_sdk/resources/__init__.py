@@ -1,0 +1,1 @@
+"""The groups of routes, one module each."""

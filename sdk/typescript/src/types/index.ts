@@ -1,0 +1,10 @@
+export type * from './bookmarks.js';
+export type * from './changes.js';
+export type * from './common.js';
+export type * from './content.js';
+export type * from './diffs.js';
+export type * from './keys.js';
+export type * from './operations.js';
+export type * from './orgs.js';
+export type * from './repos.js';
+export type * from './webhook-targets.js';
