@@ -64,6 +64,12 @@ codes! {
     Conflict = "CONFLICT",
     /// The name is in use.
     AlreadyExists = "ALREADY_EXISTS",
+    /// Paths did not merge; the details name them.
+    MergeConflict = "MERGE_CONFLICT",
+    /// The bookmark's new place does not descend from its present one.
+    NonForwardMove = "NON_FORWARD_MOVE",
+    /// `base_commit_oid` is not the change's commit any more.
+    StaleCommit = "STALE_COMMIT",
     /// Somebody else wrote the same thing at the same time; ask again.
     LockConflict = "LOCK_CONFLICT",
     /// An `Idempotency-Key` was used before with another request.

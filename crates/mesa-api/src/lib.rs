@@ -9,8 +9,11 @@ pub mod audit;
 pub mod bookmark;
 pub mod change;
 pub mod content;
+pub mod diff;
 pub mod error;
+pub mod file_op;
 pub mod key;
+pub mod operation;
 pub mod org;
 pub mod page;
 pub mod repo;
@@ -22,12 +25,28 @@ pub mod time;
 pub mod webhook;
 
 pub use audit::{AuditList, AuditRecord};
-pub use bookmark::{Bookmark, BookmarkList};
-pub use change::{Change, ChangeDetails, ChangeList, CommitIdentity, Signature};
+pub use bookmark::{
+    Bookmark, BookmarkCreate, BookmarkList, BookmarkMerge, BookmarkMove, BookmarkMoved,
+    MergeResult, MergeType,
+};
+pub use change::{
+    Change, ChangeClose, ChangeClosed, ChangeCreate, ChangeDetails, ChangeList, ChangeState,
+    ChangeUpdate, CommitIdentity, Signature,
+};
 pub use content::{Content, ContentDir, ContentEntry, ContentFile, EntryDir, EntryFile, FileMode};
+pub use diff::{
+    ConflictHunk, ConflictSide, ConflictedDiffEntry, Diff, DiffEntry, DiffHunk, DiffLine,
+    DiffLineKind, DiffStats, DiffStatus, OmittedReason,
+};
 pub use error::{ErrorBody, ErrorCode, ErrorEnvelope};
+pub use file_op::{FileOp, HunkResolution, Resolution};
 pub use key::{
     ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, ApiKeyTagUpdate, ApiKeyTags, KeyStatus, Scope,
+};
+pub use operation::{
+    Action, ActionDetails, ActionList, ActionPath, ActionProgram, Operation, OperationCounts,
+    OperationKind, OverwrittenContent, RestoreAt, RestoreRequest, RestoreResult, RewriteOutcome,
+    UndoRequest, UndoResult,
 };
 pub use org::{Org, OrgCreate, OrgCreated, OrgList, OrgSummary, Whoami};
 pub use page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};

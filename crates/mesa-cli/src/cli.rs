@@ -87,10 +87,26 @@ pub enum Command {
     Sync(commands::sync::Args),
     Stats(commands::stats::Args),
     Logs(commands::logs::Args),
+    New(commands::new::Args),
+    Edit(commands::edit::Args),
+    Describe(commands::describe::Args),
+    Checkpoint(commands::checkpoint::Args),
+    Log(commands::log::Args),
+    Show(commands::show::Args),
+    Diff(commands::diff::Args),
+    #[command(subcommand)]
+    Bookmark(commands::bookmark::Command),
+    Merge(commands::merge::Args),
+    Resolve(commands::resolve::Args),
+    Restore(commands::restore::Args),
+    Undo(commands::undo::Args),
+    #[command(subcommand)]
+    Op(commands::op::Command),
     Doctor(commands::doctor::Args),
     Version(commands::version::Args),
     DumpDefaultMesaignore(commands::dump_default_mesaignore::Args),
     Completions(commands::completions::Args),
+    Man(commands::man::Args),
     /// The daemon's own processes
     #[command(subcommand, hide = true)]
     Daemon(commands::daemon::Command),

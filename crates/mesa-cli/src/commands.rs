@@ -1,19 +1,33 @@
 //! One file per command; the doc comment of its arguments is the help.
 
 pub mod auth;
+pub mod bookmark;
+pub mod checkpoint;
 pub mod completions;
 pub mod daemon;
+pub mod describe;
+pub mod diff;
 pub mod doctor;
 pub mod dump_default_mesaignore;
+pub mod edit;
 pub mod key;
+pub mod log;
 pub mod logs;
+pub mod man;
+pub mod merge;
 pub mod mount;
+pub mod new;
+pub mod op;
 pub mod org;
 pub mod repo;
+pub mod resolve;
+pub mod restore;
 pub mod serve;
+pub mod show;
 pub mod stats;
 pub mod status;
 pub mod sync;
+pub mod undo;
 pub mod unmount;
 pub mod version;
 
@@ -60,10 +74,24 @@ fn dispatch(context: &Context, command: Command) -> CliResult {
         Command::Sync(args) => sync::run(context, &args),
         Command::Stats(args) => stats::run(context, &args),
         Command::Logs(args) => logs::run(context, &args),
+        Command::New(args) => new::run(context, &args),
+        Command::Edit(args) => edit::run(context, &args),
+        Command::Describe(args) => describe::run(context, &args),
+        Command::Checkpoint(args) => checkpoint::run(context, &args),
+        Command::Log(args) => log::run(context, &args),
+        Command::Show(args) => show::run(context, &args),
+        Command::Diff(args) => diff::run(context, &args),
+        Command::Bookmark(command) => bookmark::run(context, command),
+        Command::Merge(args) => merge::run(context, &args),
+        Command::Resolve(args) => resolve::run(context, &args),
+        Command::Restore(args) => restore::run(context, &args),
+        Command::Undo(args) => undo::run(context, &args),
+        Command::Op(command) => op::run(context, command),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Version(args) => version::run(context, &args),
         Command::DumpDefaultMesaignore(args) => dump_default_mesaignore::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
         Command::Daemon(command) => daemon::run(context, command),
     }
 }

@@ -107,6 +107,48 @@ impl ControlPlane {
             }
             secrets.extend(admin_key(settings, data_dir)?);
         }
+        Self::with(context, settings, org, secrets)
+    }
+
+    /// Collects the credentials for one repo: those of programs that work in it, not the server's
+    /// admin key unless there is nothing else.
+    pub fn for_repo(
+        context: &Context,
+        settings: &Settings,
+        org: Option<&OrgSlug>,
+        repo: &RepoName,
+    ) -> CliResult<Self> {
+        let org = org.cloned().or_else(|| implied(settings));
+        let mut secrets: Vec<Secret> = Vec::new();
+        if let Some(credential) = &settings.credential {
+            secrets.push(credential.secret().clone());
+        } else {
+            let fresh = settings
+                .new_orgs
+                .iter()
+                .filter(|(slug, _)| org.as_ref() == Some(slug));
+            secrets.extend(fresh.map(|(_, secret)| secret.clone()));
+            let stored = stored(context, settings)?;
+            match &org {
+                Some(org) => {
+                    secrets.extend(stored.lookup(org, Some(repo)).cloned());
+                    secrets.extend(stored.lookup(org, None).cloned());
+                }
+                None => secrets.extend(stored.iter().map(|(_, secret)| secret.clone())),
+            }
+            if secrets.is_empty() {
+                secrets.extend(admin_key(settings, None)?);
+            }
+        }
+        Self::with(context, settings, org, secrets)
+    }
+
+    fn with(
+        context: &Context,
+        settings: &Settings,
+        org: Option<OrgSlug>,
+        mut secrets: Vec<Secret>,
+    ) -> CliResult<Self> {
         secrets.dedup();
         if secrets.is_empty() {
             return Err(org.as_ref().map_or_else(no_credential, missing));

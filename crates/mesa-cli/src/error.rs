@@ -10,6 +10,7 @@ use mesa_config::{EditError, LoadError, SecretError};
 use mesa_fuse::{MountError, UnmountError};
 use mesa_server::StartError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The exit codes of `mesa`. Scripts rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,9 @@ pub struct CliError {
     /// The server's trace id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<Box<str>>,
+    /// What programs may want to know besides, e.g. the paths in conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<Value>>,
 }
 
 /// The result of a command.
@@ -77,6 +81,7 @@ impl CliError {
             hint: None,
             code: None,
             trace_id: None,
+            details: None,
         }
     }
 
@@ -191,6 +196,7 @@ impl From<RestError> for CliError {
         this.hint = hint.map(ToOwned::to_owned);
         this.code = Some(error.code.into_boxed_str()).filter(|c| !c.is_empty());
         this.trace_id = error.trace_id.map(String::into_boxed_str);
+        this.details = error.details;
         this
     }
 }
@@ -315,6 +321,7 @@ impl From<StartError> for CliError {
                 Exit::Failure,
                 Some("make it a directory this user can write, or choose another with --data-dir"),
             ),
+            StartError::Downloads(_) => (Exit::Usage, Some("look at the directory of --dist-dir")),
             StartError::Listen { .. } => {
                 (Exit::Failure, Some("choose another address with --listen"))
             }
@@ -367,6 +374,7 @@ mod tests {
                 message: "m".into(),
                 trace_id: None,
                 retry_after_s: None,
+                details: None,
                 source: None,
             };
             assert_eq!(CliError::from(error).exit.code(), code, "{kind:?}");

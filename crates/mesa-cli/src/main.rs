@@ -11,7 +11,9 @@ mod daemon;
 mod duration;
 mod error;
 mod output;
+mod support;
 mod terminal;
+mod versions;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,10 @@
 
 mod error;
 pub mod model;
+mod operations;
 mod resources;
+mod retry;
+mod versions;
 
 use std::time::Duration;
 
@@ -11,8 +14,11 @@ use reqwest::{Method, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::{RestError, RestErrorKind};
+pub use operations::{ActionFilter, PastState, RestoreRequest, UndoRequest};
 pub use resources::KeyRequest;
+pub use versions::{ChangeRequest, ChangeUpdate, MergeRequest, Resolution, Take};
 
+use self::retry::Attempts;
 use crate::{
     credential::Secret,
     origin::Origin,
@@ -113,7 +119,29 @@ impl RestClient {
             url.push('=');
             url.extend(utf8_percent_encode(value, SEGMENT));
         }
+        let key = retry::idempotency_key(&method);
+        let mut attempts = Attempts::new();
+        loop {
+            let (method, key) = (method.clone(), key.as_deref());
+            match self.send_once(method, &url, body, accept, key).await {
+                Err(error) if attempts.again(&error).await => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn send_once(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&(impl Serialize + Sync)>,
+        accept: &str,
+        idempotency_key: Option<&str>,
+    ) -> Result<Response, RestError> {
         let mut request = self.http.request(method, url).header("accept", accept);
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
         if let Some(secret) = &self.secret {
             request = request.bearer_auth(secret.expose());
         }

@@ -1,8 +1,8 @@
-//! Listings, link tables and roots.
+//! Listings, link tables, roots and conflicts.
 
 use mesa_object::{
     OrgKey,
-    tree::{DirLoader, DirLookup, EntryTarget, LinkLoader, Root, build_links, seal_dir},
+    tree::{Conflicts, DirLoader, DirLookup, EntryTarget, LinkLoader, Root, build_links, seal_dir},
 };
 use mesa_types::{EntryName, ObjectId};
 
@@ -39,5 +39,9 @@ pub fn check(data: &[u8]) {
         let object = root.encode(&key).expect("a decoded root encodes");
         assert_eq!(object.bytes, data);
         let _ = root.snapshot_header(&key);
+    }
+    if let Ok(conflicts) = Conflicts::decode(data) {
+        let object = conflicts.encode(&key).expect("decoded conflicts encode");
+        assert_eq!(object.bytes, data);
     }
 }

@@ -118,6 +118,43 @@ impl Client {
         Output::of(&mut self.command(args))
     }
 
+    /// Runs `mesa ARGS` in a directory.
+    pub fn mesa_in(&self, dir: &Path, args: &[&str]) -> Output {
+        Output::of(self.command(args).current_dir(dir))
+    }
+
+    /// The JSON that `mesa ARGS --json` prints in a directory.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub fn json_in(&self, dir: &Path, args: &[&str]) -> serde_json::Value {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let text = self.mesa_in(dir, &args).ok();
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{args:?}: {e}: {text}"))
+    }
+
+    /// Runs `script` by bash in a directory with the environment of this machine's commands, and
+    /// `$MESA` the program.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub fn sh_in(&self, dir: &Path, script: &str) -> String {
+        let own = self.command(&[]);
+        let mut command = self.program("bash");
+        command
+            .args(["-euo", "pipefail", "-c", script])
+            .current_dir(dir)
+            .env_clear()
+            .envs(
+                own.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("MESA", &self.binary);
+        crate::shell::run(&mut command, script)
+    }
+
     /// Copies what this machine keeps (not what only its running daemon uses) to another one, as
     /// a snapshot of a virtual machine does. Stop the daemon first.
     ///

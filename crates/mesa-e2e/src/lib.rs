@@ -7,6 +7,7 @@
 pub mod client;
 pub mod namespace;
 pub mod place;
+pub mod sandbox;
 pub mod server;
 pub mod shell;
 pub mod token;
@@ -14,6 +15,7 @@ pub mod wire;
 
 pub use client::Client;
 pub use place::Place;
+pub use sandbox::{Fuse, Sandbox};
 pub use server::Server;
 pub use shell::{Output, sh};
 pub use wire::Wire;

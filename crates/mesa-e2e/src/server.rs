@@ -107,6 +107,11 @@ impl Server {
             && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its process, while it runs.
     pub fn pid(&self) -> Option<Pid> {
         self.child.as_ref().map(Pid::from_child)
@@ -247,6 +252,12 @@ impl Server {
     /// POST of a JSON body.
     pub fn post(&self, path: &str, key: &str, body: &str) -> (u16, Value) {
         let (status, body) = self.request("POST", path, key, "*/*", Some(body));
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// PATCH with a JSON body.
+    pub fn patch(&self, path: &str, key: &str, body: &str) -> (u16, Value) {
+        let (status, body) = self.request("PATCH", path, key, "*/*", Some(body));
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 

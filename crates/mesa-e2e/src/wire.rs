@@ -23,7 +23,17 @@ impl Wire {
     /// # Panics
     /// If no port is free.
     pub fn to(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::between(
+            TcpListener::bind("127.0.0.1:0").expect("a free port"),
+            server,
+        )
+    }
+
+    /// A new one from a listener, which may be of another network, to a port of this machine.
+    ///
+    /// # Panics
+    /// If the listener has no address.
+    pub fn between(listener: TcpListener, server: u16) -> Self {
         let port = listener.local_addr().expect("an address").port();
         let (to_server, to_client) = (Arc::default(), Arc::default());
         let counts = (Arc::clone(&to_server), Arc::clone(&to_client));

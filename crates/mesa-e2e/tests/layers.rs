@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
         "mesa-proto",
         "mesa-api",
         "mesa-config",
+        "mesa-package",
     ],
     &["mesa-store", "mesa-repo", "mesa-client", "mesa-vcs"],
     &["mesa-head", "mesa-vfs"],

@@ -21,6 +21,7 @@ mod uring;
 
 pub use counters::Counters;
 pub use mount::{
-    Feature, MountError, MountOptions, MountState, UnmountError, clean_stale, state, unmount,
+    Feature, MountError, MountOptions, MountState, UnmountError, clean_stale, is_mounted_for,
+    state, unmount,
 };
 pub use session::{Mode, MountHandle, Parts, SavedState, mount, resume};

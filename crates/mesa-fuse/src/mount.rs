@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 pub use check::{allow_other_permitted, privileged};
 pub use error::{MountError, UnmountError};
 pub use options::{Feature, MountOptions};
-pub use table::{MountState, mounts_of_type, state};
+pub use table::{MountState, is_mounted_for, mounts_of_type, state};
 pub(crate) use unmount::abort;
 pub use unmount::{clean_stale, unmount};
 

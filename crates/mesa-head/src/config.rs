@@ -28,8 +28,10 @@ pub struct HeadsConfig {
     pub idle: Nanos,
     /// Sessions end after this long unused.
     pub session_life: Nanos,
-    /// Operations are kept this long after they were sealed.
+    /// Single operations are kept this long, and the states around them with them.
     pub log_life: Nanos,
+    /// States by time are kept this long, as far as they were sealed.
+    pub commits_life: Nanos,
     /// After an expiry, operations journalled before it are accepted for this long.
     pub expiry_grace: Nanos,
     /// Messages queued for one subscriber.
@@ -77,6 +79,7 @@ impl Default for HeadsConfig {
             idle: Nanos(60 * SECOND),
             session_life: Nanos(90 * 86_400 * SECOND),
             log_life: Nanos(86_400 * SECOND),
+            commits_life: Nanos(30 * 86_400 * SECOND),
             expiry_grace: Nanos(300 * SECOND),
             queue_messages: 4096,
             queue_bytes: 64 << 20,

@@ -14,12 +14,13 @@ use std::{
 };
 
 use mesa_repo::{Page, PageRequest};
-use mesa_types::{ChangeId, CommitOid, OrgId, RepoId};
+use mesa_types::{ChangeId, CommitOid, FileId, OrgId, RepoId};
 
 use self::{loose::Loose, tree::TreeWriter};
 use crate::{
     Heads,
     error::{HeadError, HeadErrorKind, Result},
+    versions::store::Versions,
 };
 
 /// What an export wrote.
@@ -83,7 +84,11 @@ impl Heads {
         };
         let mut seen: HashSet<CommitOid> = HashSet::new();
         let mut queue: Vec<CommitOid> = refs.values().copied().collect();
-        let mut trees = TreeWriter::new(&packs, self.config().pointer_bytes);
+        let store = Versions {
+            packs: packs.clone(),
+            root: FileId::root_of(record.tag),
+        };
+        let mut trees = TreeWriter::new(&store, self.config().pointer_bytes);
         while let Some(oid) = queue.pop() {
             if !seen.insert(oid) {
                 continue;
@@ -97,7 +102,7 @@ impl Heads {
             loose.write(oid, "commit", &bytes).map_err(failed)?;
             exported.commits += 1;
             match commit.root {
-                Some(root) => trees.write(root, &mut loose).await?,
+                Some(root) => trees.write_snapshot(root, &mut loose).await?,
                 None => trees.write_empty(&mut loose)?,
             }
             queue.extend(commit.parents);

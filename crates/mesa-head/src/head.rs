@@ -13,16 +13,22 @@ mod append;
 mod attach;
 pub(crate) mod command;
 mod content;
+mod edit;
 pub(crate) mod fanout;
+pub(crate) mod freeze;
 mod lease;
 pub(crate) mod load;
 pub(crate) mod materialize;
 pub(crate) mod recent;
+mod roll;
 pub(crate) mod seal;
 pub(crate) mod session;
 mod turn;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use mesa_meta::Version;
 use mesa_repo::Catalog;
@@ -30,8 +36,15 @@ use mesa_store::OrgPacks;
 use mesa_types::{ChangeId, FileId, GitOid, HeadId, Nanos, ObjectId, RepoId, SessionId};
 use tokio::sync::{RwLock, mpsc};
 
-use self::{command::Command, lease::Lease, recent::Recent, session::Session};
-use crate::{config::HeadsConfig, content::Unsealed, rows::HeadRow, tree::Tree};
+use self::{
+    command::{Command, Reply},
+    lease::Lease,
+    recent::Recent,
+    session::Session,
+};
+use crate::{
+    config::HeadsConfig, content::Unsealed, rows::HeadRow, tree::Tree, versions::table::Table,
+};
 
 /// A head in memory.
 pub(crate) struct Head {
@@ -52,6 +65,8 @@ pub(crate) struct State {
     /// The row has this process's epoch; else it gets it with whatever is written next.
     pub taken_over: bool,
     pub tree: Tree,
+    /// What was in conflict when that was last looked at.
+    pub conflicts: Option<Arc<Table>>,
     pub unsealed: Unsealed,
     pub sessions: HashMap<SessionId, Session>,
     pub lease: Lease,
@@ -68,8 +83,18 @@ pub(crate) struct State {
     pub idle_since: Nanos,
     /// No new streams: the head is about to leave memory.
     pub stopping: bool,
-    /// Numbers streams.
+    /// Numbers streams and freezes.
     pub streams: u64,
+    /// The description was newer than the commit when the running seal began.
+    pub recommitting: bool,
+    /// Writes of the server's that wait until nobody decides alone.
+    pub edits: VecDeque<edit::Waiting>,
+    /// Who wants the change closed.
+    pub closing: Vec<roll::Closing>,
+    /// Who wants the head held still.
+    pub freezers: VecDeque<Reply<freeze::Frozen>>,
+    /// The head is held still.
+    pub frozen: Option<freeze::Held>,
 }
 
 impl Head {

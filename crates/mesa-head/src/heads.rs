@@ -1,12 +1,21 @@
 //! All live heads of a server.
 
+mod bookmarks;
 mod collect;
+mod diff;
+mod merge;
 mod open;
+mod past;
 mod reads;
 mod recover;
 mod registry;
 mod repos;
+mod resolve;
+mod restore;
+mod rewrite;
+mod undo;
 mod uploads;
+mod write;
 
 use std::{
     collections::HashMap,
@@ -20,8 +29,18 @@ use mesa_store::{OrgPacks, PackStore};
 use mesa_types::{ChangeId, HeadId, OrgId, RepoId, SessionId};
 use parking_lot::Mutex;
 
-pub use self::collect::Collected;
+pub(crate) use self::open::stored_id;
 use self::registry::Slot;
+pub use self::{
+    collect::Collected,
+    diff::{ConflictPaths, ConflictsShown, Difference},
+    merge::{MergeInto, MergeOutcome},
+    past::{ActionCursor, ActionFilter, ActionPage},
+    resolve::Resolutions,
+    restore::{At, NotThere, Restore},
+    undo::{Rewritten, Undo, UndoOutcome},
+    write::{NewChange, Write},
+};
 pub use crate::head::command::{Access, SealedAt};
 use crate::{
     Attached,
@@ -52,6 +71,7 @@ struct Inner {
     /// Where sessions are; they never move.
     sessions: Mutex<HashMap<(OrgId, SessionId), (HeadId, RepoId)>>,
     cursors: Mutex<collect::Cursors>,
+    bookmark_turns: [tokio::sync::Mutex<()>; 64],
 }
 
 impl Heads {
@@ -66,6 +86,7 @@ impl Heads {
                 live: Mutex::default(),
                 sessions: Mutex::default(),
                 cursors: Mutex::default(),
+                bookmark_turns: [const { tokio::sync::Mutex::const_new(()) }; 64],
             }),
         }
     }
@@ -139,11 +160,37 @@ impl Heads {
     ) -> Result<v1::SealResponse> {
         let (head, _) = self.session(caller, &request.session).await?;
         let at = self.call(&caller.org, &head, Command::Seal).await?;
+        let parent = self.pending_parent(&caller.org, &head, at.change).await?;
         Ok(v1::SealResponse {
+            parent_change_id: parent.map_or_else(String::new, |id| id.to_string()),
             change_id: at.change.to_string(),
             commit_oid: at.commit.map_or(String::new(), |oid| oid.to_string()),
             head_seq: at.head_seq,
         })
+    }
+
+    /// What a change that does not exist yet is on top of.
+    async fn pending_parent(
+        &self,
+        org: &OrgId,
+        head: &HeadId,
+        change: ChangeId,
+    ) -> Result<Option<ChangeId>> {
+        let key = crate::rows::head_key(org, head);
+        let Some(stored) = self
+            .catalog()
+            .meta()
+            .get(mesa_meta::Table::Heads, &key)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let row: crate::rows::HeadRow = crate::rows::decode(&stored.value)?;
+        let is_here = crate::head::change_id(&row.change) == change;
+        Ok(row
+            .pending
+            .filter(|_| is_here)
+            .map(|pending| pending.parent()))
     }
 
     /// Seals a change: everything its head acknowledged so far is in the commit named in the
@@ -189,12 +236,14 @@ impl Heads {
             return Ok(None);
         };
         let row: crate::rows::HeadRow = crate::rows::decode(&stored.value)?;
-        Ok((row.seq == row.sealed_seq).then(|| SealedAt {
-            change: *change,
-            commit: crate::head::oid(&row.commit),
-            head_seq: row.sealed_seq,
-            root: mesa_types::ObjectId::from_slice(&row.base),
-        }))
+        Ok(
+            (row.seq == row.sealed_seq && !row.recommit).then(|| SealedAt {
+                change: *change,
+                commit: crate::head::oid(&row.commit),
+                head_seq: row.sealed_seq,
+                root: mesa_types::ObjectId::from_slice(&row.base),
+            }),
+        )
     }
 
     /// Seals every live head and drops it from memory: for shutdown. Streams end; clients connect

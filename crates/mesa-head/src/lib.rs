@@ -6,23 +6,33 @@
 
 pub mod config;
 mod content;
+pub mod edit;
 pub mod error;
 mod export;
 mod head;
 pub mod heads;
 mod load;
 pub mod op;
+pub mod oplog;
 pub mod rows;
 mod seal;
 pub mod tree;
+mod versions;
 mod view;
 mod wire;
 
 pub use self::{
     config::HeadsConfig,
+    edit::{BadPath, Describe, FileEdit, FileMode, FilePath},
     error::{HeadError, HeadErrorKind, Result},
     export::Exported,
     head::fanout::{Attached, AttachedSender},
-    heads::{Access, Collected, Heads, SealedAt},
+    heads::{
+        Access, ActionCursor, ActionFilter, ActionPage, At, Collected, ConflictPaths,
+        ConflictsShown, Difference, Heads, MergeInto, MergeOutcome, NewChange, NotThere,
+        Resolutions, Restore, Rewritten, SealedAt, Undo, UndoOutcome, Write,
+    },
+    oplog::{Action, OpSort, Operation},
+    versions::merge::{HunkResolve, PathConflict, Resolve},
     view::{View, ViewEntry, ViewNode, ViewTarget},
 };

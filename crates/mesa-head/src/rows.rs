@@ -5,6 +5,9 @@
 //! | `heads` | `org, "h", head` | [`HeadRow`] |
 //! | `heads` | `org, "p", repo, bookmark` | id of the pending head of the bookmark |
 //! | `heads` | `org, "s", head, session` | empty: the session belongs to the head |
+//! | `heads` | `org, "b", head, seq (u64)` | [`BaseRow`]: a base the head had |
+//! | `heads` | `org, "c", change (16)` | [`SpanRow`]: where the operations of a change that its head left are |
+//! | `heads` | `org, "u", head, first_seq (u64)` | [`UndoneRow`]: what undid an action |
 //! | `sessions` | `org, session` | [`SessionRow`] |
 //! | `oplog` | `org, head, first_seq (u64)` | [`v1::LogEntry`] |
 //! | `git_map` | `org, content id (32)` | blob oid (20 bytes) |
@@ -14,7 +17,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use mesa_meta::{Key, KeyBuf};
 use mesa_proto::v1;
-use mesa_types::{BookmarkName, HeadId, ObjectId, OrgId, RepoId, SessionId};
+use mesa_types::{BookmarkName, ChangeId, HeadId, ObjectId, OrgId, RepoId, SessionId};
 use prost::Message;
 
 use crate::error::{HeadError, Result};
@@ -69,17 +72,108 @@ pub struct HeadRow {
     /// A recovery head: file ids of this session are valid here.
     #[prost(string, tag = "15")]
     pub adopts: String,
+    /// Bookmarks that sessions of the head follow: they go along to its next change.
+    #[prost(string, repeated, tag = "16")]
+    pub follows: Vec<String>,
+    /// The change's description is newer than its commit.
+    #[prost(bool, tag = "17")]
+    pub recommit: bool,
+    /// The changes it had before, oldest first; the newest 64 of them.
+    #[prost(message, repeated, tag = "18")]
+    pub past: Vec<PastChange>,
+    /// Conflicts that a write of the server's left, until the next seal: their object. Empty: those
+    /// of `base`.
+    #[prost(bytes = "bytes", tag = "19")]
+    pub conflicts: Bytes,
+    /// A write of the server's left no conflicts; until the next seal.
+    #[prost(bool, tag = "20")]
+    pub no_conflicts: bool,
+    /// Since when `base` is the base; 0 = since it was created.
+    #[prost(sint64, tag = "30")]
+    pub base_ns: i64,
+}
+
+/// A base that a head had, for states of its past.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BaseRow {
+    /// Everything up to here is in it.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// Snapshot root object; empty = the empty tree.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub base: Bytes,
+    /// Since when it was the base.
+    #[prost(sint64, tag = "3")]
+    pub at_ns: i64,
+}
+
+/// Where the operations of a change are that its head left.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SpanRow {
+    /// The head.
+    #[prost(string, tag = "1")]
+    pub head: String,
+    /// They come after this one ...
+    #[prost(uint64, tag = "2")]
+    pub after: u64,
+    /// ... and end with this one.
+    #[prost(uint64, tag = "3")]
+    pub to: u64,
+}
+
+/// The action an undo undid.
+pub use v1::Undone as UndoneAction;
+
+/// What undid an action.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct UndoneRow {
+    /// First operation of the undo.
+    #[prost(uint64, tag = "1")]
+    pub by: u64,
+}
+
+/// Changes a head remembers.
+pub const PAST_MAX: usize = 64;
+
+/// A change that a head left.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PastChange {
+    /// The change, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub change: Bytes,
+    /// Its last commit.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub commit: Bytes,
+    /// Generation of that commit.
+    #[prost(uint64, tag = "3")]
+    pub generation: u64,
+    /// Its snapshot's root object; empty = the empty tree.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub root: Bytes,
+    /// Everything up to here is in it.
+    #[prost(uint64, tag = "5")]
+    pub seq: u64,
 }
 
 /// A change that does not exist yet.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Pending {
-    /// Its parent change, 16 bytes.
-    #[prost(bytes = "bytes", tag = "1")]
-    pub parent: Bytes,
-    /// The bookmark that will move to it; empty = none.
-    #[prost(string, tag = "2")]
-    pub bookmark: String,
+    /// Its parent changes, 16 bytes each.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub parents: Vec<Bytes>,
+    /// The bookmarks that will move to it.
+    #[prost(string, repeated, tag = "2")]
+    pub bookmarks: Vec<String>,
+}
+
+impl Pending {
+    /// The first parent: what its bookmarks name meanwhile.
+    pub fn parent(&self) -> ChangeId {
+        self.parents
+            .first()
+            .and_then(|id| id[..].try_into().ok())
+            .map_or(ChangeId::ROOT, ChangeId)
+    }
 }
 
 /// A session.
@@ -212,6 +306,45 @@ pub fn session_prefix(org: &OrgId) -> Key {
 /// Key of a session.
 pub fn session_key(org: &OrgId, session: &SessionId) -> Key {
     KeyBuf::new(org.as_str()).text(session.as_str()).into()
+}
+
+/// Key of a base that a head had.
+pub fn base_key(org: &OrgId, head: &HeadId, seq: u64) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("b")
+        .text(head.as_str())
+        .u64(seq)
+        .into()
+}
+
+/// What the keys of all bases of a head begin with.
+pub fn base_prefix(org: &OrgId, head: &HeadId) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("b")
+        .text(head.as_str())
+        .into()
+}
+
+/// Key of where the operations of a left change are.
+pub fn span_key(org: &OrgId, change: &ChangeId) -> Key {
+    KeyBuf::new(org.as_str()).text("c").fixed(&change.0).into()
+}
+
+/// Key of what undid the action that begins with operation `first`.
+pub fn undone_key(org: &OrgId, head: &HeadId, first: u64) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("u")
+        .text(head.as_str())
+        .u64(first)
+        .into()
+}
+
+/// What the keys of all undone actions of a head begin with.
+pub fn undone_prefix(org: &OrgId, head: &HeadId) -> Key {
+    KeyBuf::new(org.as_str())
+        .text("u")
+        .text(head.as_str())
+        .into()
 }
 
 /// Key of the log row whose first operation is `seq`.

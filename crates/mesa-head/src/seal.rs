@@ -5,7 +5,10 @@
 mod commit;
 mod project;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use mesa_meta::Batch;
@@ -17,12 +20,18 @@ use mesa_object::{
 use mesa_repo::{Change, Versioned};
 use mesa_store::{IndexRows, OrgPacks};
 use mesa_types::{ChunkId, ContentRef, EntryName, FileId, NodeKind, ObjectId};
+use mesa_vcs::tree::TreePath;
 
 pub use self::commit::Lineage;
 use self::project::Projector;
 use crate::{
     error::Result,
     tree::{PlanEntry, SealPlan, Sealed, SealedListing},
+    versions::{
+        git,
+        store::Versions,
+        table::{self, Table},
+    },
 };
 
 /// Rows of a seal that commit together with its commit; more commit before.
@@ -38,6 +47,10 @@ pub struct SealInput {
     pub lineage: Option<Lineage>,
     /// Files above this are projected as pointers.
     pub pointer_bytes: u64,
+    /// What was in conflict.
+    pub conflicts: Option<Arc<Table>>,
+    /// File id of the empty tree's root.
+    pub root: FileId,
 }
 
 /// A snapshot whose packs are on stable storage and whose rows are not committed.
@@ -58,6 +71,12 @@ pub struct Built {
     pub git_rows: Batch,
     /// Chunks that are in packs now.
     pub stored: Vec<ChunkId>,
+    /// [`SealInput::conflicts`].
+    pub conflicts_were: Option<Arc<Table>>,
+    /// What of them is left.
+    pub conflicts: Option<Arc<Table>>,
+    /// Side files of what is resolved.
+    pub leftovers: Vec<TreePath>,
 }
 
 /// Writes the packs of a snapshot.
@@ -71,6 +90,8 @@ pub async fn build(
         unsealed,
         lineage,
         pointer_bytes,
+        conflicts: conflicts_were,
+        root: empty_root,
     } = input;
     let key = packs.key();
     let mut projector = Projector::new(packs, catalog, &unsealed, pointer_bytes);
@@ -115,30 +136,28 @@ pub async fn build(
         tokio::task::yield_now().await;
     }
 
-    let table = if plan.links_changed {
+    let link_table = if plan.links_changed {
         let mut records: Vec<_> = links.into_values().collect();
         records.sort_unstable_by_key(|record| record.attr.id);
         if records.is_empty() {
             None
         } else {
-            let (table, nodes) = build_links(key, &records)?;
+            let (top, nodes) = build_links(key, &records)?;
             objects.extend(nodes);
-            Some(table)
+            Some(top)
         }
     } else {
         plan.links_sealed
     };
     let mut root = Root {
         dir: plan.root,
-        links: table,
+        links: link_table,
+        conflicts: None,
     };
     if let Some(listing) = dirs.get(&root.dir.attr.id) {
         root.dir.dir = Some(listing.dir.clone());
         root.dir.git = listing.git;
     }
-    let encoded = root.encode(key)?;
-    let root_id = encoded.id;
-    objects.push(encoded);
     for id in &chunks {
         if let Some(bytes) = unsealed.get(id) {
             objects.push(Object {
@@ -148,11 +167,36 @@ pub async fn build(
             });
         }
     }
+    let store = Versions {
+        packs: packs.clone(),
+        root: empty_root,
+    };
+    let reviewed = match &conflicts_were {
+        Some(table) => {
+            // They are looked at in the stored snapshot.
+            packs.put(std::mem::take(&mut objects)).await?;
+            Some(table::review(&store, &root, table).await?)
+        }
+        None => None,
+    };
+    let (mut conflicts, mut leftovers, mut projected) = (None, Vec::new(), None);
+    if let Some(reviewed) = reviewed {
+        packs.put(reviewed.objects).await?;
+        root.conflicts = reviewed.id;
+        leftovers = reviewed.leftovers;
+        if let Some(table) = reviewed.table {
+            projected = Some(git::project(&store, &table).await?);
+            conflicts = Some(Arc::new(table));
+        }
+    }
+    let encoded = root.encode(key)?;
+    let root_id = encoded.id;
+    objects.push(encoded);
     let snap = root.snap(key);
     let commit = match lineage {
         Some(lineage) if lineage.snap != Some(snap) => {
             let made = lineage
-                .commit(packs, catalog, &root, root_id, plan.seq)
+                .commit(packs, catalog, &root, root_id, projected, plan.seq)
                 .await?;
             objects.push(made.object);
             Some((made.commit, made.change))
@@ -168,7 +212,7 @@ pub async fn build(
             seq: plan.seq,
             dirs,
             files,
-            links: table,
+            links: link_table,
         },
         root: root_id,
         root_record: root,
@@ -177,6 +221,9 @@ pub async fn build(
         index,
         git_rows,
         stored: chunks.into_iter().collect(),
+        conflicts_were,
+        conflicts,
+        leftovers,
     })
 }
 

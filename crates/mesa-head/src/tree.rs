@@ -81,6 +81,7 @@ impl Tree {
                 dir: None,
             },
             links: None,
+            conflicts: None,
         })
     }
 

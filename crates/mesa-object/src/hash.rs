@@ -27,6 +27,8 @@ pub enum Domain {
     Snap = 8,
     /// Where listings split; never stored as an object.
     Boundary = 9,
+    /// The conflicts of a snapshot.
+    Conflicts = 10,
 }
 
 impl Domain {
@@ -39,6 +41,7 @@ impl Domain {
             4 => Self::Commit,
             5 => Self::LinkTable,
             6 => Self::Root,
+            10 => Self::Conflicts,
             _ => return None,
         })
     }

@@ -1,8 +1,10 @@
 //! Directory listings, the table of hard-linked files, and snapshot roots.
 //!
 //! Byte layouts: [`node`] for the nodes listings are made of, [`entry`] for a line of a directory,
-//! [`record`] for what is stored about a node, [`root`] for a snapshot's root.
+//! [`record`] for what is stored about a node, [`root`] for a snapshot's root, [`conflicts`] for
+//! paths in conflict.
 
+pub mod conflicts;
 pub mod dir;
 pub mod entry;
 pub mod links;
@@ -11,6 +13,7 @@ pub mod node;
 pub mod record;
 pub mod root;
 
+pub use conflicts::{ConflictKind, ConflictPath, ConflictTerm, Conflicts};
 pub use dir::{SealedDir, empty_dir_id, git_tree, seal_dir};
 pub use entry::{Entry, EntryTarget};
 pub use links::{LinkLoader, LinkLookup, LinkRecord, build_links};

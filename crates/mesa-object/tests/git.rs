@@ -376,6 +376,7 @@ fn signature(name: &str, email: &str, seconds: i64, offset_minutes: i16) -> Sign
 
 fn commit(tree: GitOid, parents: Vec<GitOid>) -> CommitText {
     CommitText {
+        conflict: Vec::new(),
         tree,
         parents,
         author: signature("A U Thor", "a@example.org", 1_700_000_000, -90),

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use mesa_object::{
     Object,
     tree::{
-        DirLoader, DirLookup, Entry, EntryTarget, LinkLoader, LinkLookup, LookupStep, NodeRecord,
-        Root, TreeError, build_links, empty_dir_id, seal_dir,
+        ConflictKind, ConflictPath, ConflictTerm, Conflicts, DirLoader, DirLookup, Entry,
+        EntryTarget, LinkLoader, LinkLookup, LookupStep, NodeRecord, Root, TreeError, build_links,
+        empty_dir_id, seal_dir,
     },
 };
-use mesa_types::{EntryName, FileId, NodeKind, ObjectId, Owner};
+use mesa_types::{ContentRef, EntryName, FileId, NodeKind, ObjectId, Owner};
 use proptest::prelude::*;
 use support::{dir, file, golden, key, link, name, node, seal, symlink};
 
@@ -95,6 +96,7 @@ fn golden_listing() {
     let root = Root {
         dir: dir(&sealed, 0o755),
         links: Some(ObjectId([9; 32])),
+        conflicts: None,
     };
     let object = root.encode(&key()).unwrap();
     golden("root.hex", &hex::encode(&object.bytes));
@@ -261,6 +263,7 @@ fn roots_in_default_state_need_no_header() {
     let root = |mode| Root {
         dir: dir(&sealed, mode),
         links: None,
+        conflicts: None,
     };
     assert_eq!(root(0o755).snapshot_header(&key()), None);
     assert!(root(0o700).snapshot_header(&key()).is_some());
@@ -408,4 +411,106 @@ proptest! {
         entries.remove(drop);
         prop_assert_eq!(first.dir, seal(&entries).dir);
     }
+}
+
+/// A table of a text and a conflict of types.
+fn conflicts() -> Conflicts {
+    let term = |record, links| {
+        Some(ConflictTerm {
+            node: record,
+            links,
+        })
+    };
+    let path = |path: &[u8], kind, terms| ConflictPath {
+        path: path.to_vec(),
+        kind,
+        terms,
+        seen: ContentRef::Empty,
+        sides: Vec::new(),
+    };
+    let text = vec![
+        term(file(b"1", 0o644), None),
+        None,
+        term(file(b"2", 0o755), None),
+    ];
+    let links = Some(ObjectId([7; 32]));
+    let types = vec![
+        term(file(b"3", 0o644), None),
+        None,
+        term(file(b"4", 0o644), links),
+    ];
+    let side = EntryName::new(&b"t.side-1"[..]).unwrap();
+    Conflicts {
+        terms: 3,
+        roots: vec![ObjectId([1; 32]), ObjectId([2; 32]), ObjectId([3; 32])],
+        labels: vec!["main".to_owned(), String::new(), "side".to_owned()],
+        paths: vec![
+            path(b"d/f", ConflictKind::Text, text),
+            ConflictPath {
+                sides: vec![(side, 2)],
+                ..path(b"t", ConflictKind::Types, types)
+            },
+        ],
+    }
+}
+
+#[test]
+fn conflicts_keep_their_bytes() {
+    let table = conflicts();
+    let object = table.encode(&key()).unwrap();
+    golden("conflicts.hex", &hex::encode(&object.bytes));
+    assert_eq!(Conflicts::decode(&object.bytes).unwrap(), table);
+    for end in 0..object.bytes.len() {
+        assert!(Conflicts::decode(&object.bytes[..end]).is_err(), "{end}");
+    }
+    for at in 0..object.bytes.len() {
+        for bit in 0..8 {
+            let mut bytes = object.bytes.to_vec();
+            bytes[at] ^= 1 << bit;
+            // Never a panic; what is taken is what would be written.
+            if let Ok(other) = Conflicts::decode(&bytes) {
+                assert_eq!(other.encode(&key()).unwrap().bytes, bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn impossible_conflicts_are_refused() {
+    let refused = |change: &dyn Fn(&mut Conflicts)| {
+        let mut table = conflicts();
+        change(&mut table);
+        assert!(table.encode(&key()).is_err(), "{table:?}");
+    };
+    refused(&|t| t.terms = 2);
+    refused(&|t| t.terms = 5);
+    refused(&|t| t.roots.truncate(2));
+    refused(&|t| drop(t.labels.pop()));
+    refused(&|t| t.labels[0] = "x".repeat(5000));
+    refused(&|t| t.paths.clear());
+    refused(&|t| t.paths.reverse());
+    refused(&|t| t.paths[0].path = b"a//b".to_vec());
+    refused(&|t| t.paths[0].path = b"..".to_vec());
+    refused(&|t| drop(t.paths[0].terms.pop()));
+    refused(&|t| t.paths[0].terms = vec![None, None, None]);
+    refused(&|t| t.paths[1].sides[0].1 = 3);
+}
+
+#[test]
+fn a_root_with_conflicts_is_another_snapshot() {
+    let sealed = seal(&[node("a", file(b"x", 0o644))]);
+    let plain = Root {
+        dir: dir(&sealed, 0o755),
+        links: None,
+        conflicts: None,
+    };
+    let conflicted = Root {
+        conflicts: Some(ObjectId([8; 32])),
+        ..plain.clone()
+    };
+    assert_ne!(plain.snap(&key()), conflicted.snap(&key()));
+    assert_eq!(plain.snapshot_header(&key()), None);
+    assert!(conflicted.snapshot_header(&key()).is_some());
+    let object = conflicted.encode(&key()).unwrap();
+    assert_eq!(Root::decode(&object.bytes).unwrap(), conflicted);
 }

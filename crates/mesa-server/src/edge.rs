@@ -132,6 +132,7 @@ mod tests {
             Box::new(Vec::new),
             tokio_util::sync::CancellationToken::new(),
             crate::state::Outward::default(),
+            crate::downloads::Downloads::open(crate::DownloadOptions::default()).unwrap(),
         )
     }
 

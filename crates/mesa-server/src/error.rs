@@ -26,6 +26,9 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::Conflict
         | ErrorCode::AlreadyExists
+        | ErrorCode::MergeConflict
+        | ErrorCode::NonForwardMove
+        | ErrorCode::StaleCommit
         | ErrorCode::LockConflict
         | ErrorCode::IdempotencyMismatch => StatusCode::CONFLICT,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -5,6 +5,7 @@
 //! file per resource under [`routes`].
 
 pub mod data_dir;
+pub mod downloads;
 pub mod edge;
 pub mod error;
 pub mod hooks;
@@ -20,5 +21,6 @@ pub mod state;
 mod storage;
 pub mod sync;
 
+pub use downloads::DownloadOptions;
 pub use options::{ServerOptions, TlsOptions};
 pub use server::{RunningServer, Server, StartError};

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use mesa_types::OrgSlug;
 
+use crate::DownloadOptions;
+
 /// Everything [`crate::Server::start`] needs. All of it is decided by the caller: nothing is read
 /// from the environment.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct ServerOptions {
     pub public_url: Option<String>,
     /// The org made at the first start.
     pub bootstrap_org: OrgSlug,
+    /// What machines install mesa from.
+    pub downloads: DownloadOptions,
     /// TLS on the listener; absent: plain HTTP.
     pub tls: Option<TlsOptions>,
     /// Bounds on what clients may ask of the server.
@@ -25,6 +29,10 @@ pub struct ServerOptions {
     pub webhooks_allow_private: bool,
     /// How long audit records are kept.
     pub audit_kept: Duration,
+    /// How long single operations are kept.
+    pub operations_kept: Duration,
+    /// How long sealed states are kept for looking back by time.
+    pub commits_kept: Duration,
     /// How long [`crate::RunningServer::shutdown`] waits for requests and sessions to end.
     pub shutdown_grace: Duration,
 }
@@ -37,10 +45,13 @@ impl ServerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 7117)),
             public_url: None,
             bootstrap_org,
+            downloads: DownloadOptions::default(),
             tls: None,
             limits: Limits::default(),
             webhooks_allow_private: false,
             audit_kept: Duration::from_hours(365 * 24),
+            operations_kept: Duration::from_hours(24),
+            commits_kept: Duration::from_hours(30 * 24),
             shutdown_grace: Duration::from_secs(10),
         }
     }
@@ -63,6 +74,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Largest JSON body in bytes.
     pub json_body_bytes_max: usize,
+    /// Largest JSON body of a request that carries files.
+    pub files_body_bytes_max: usize,
     /// How long a request body may take to arrive.
     pub body_timeout: Duration,
     /// REST requests one credential may make in a burst.
@@ -76,6 +89,7 @@ impl Default for Limits {
         Self {
             connections_max: 4096,
             json_body_bytes_max: 1024 * 1024,
+            files_body_bytes_max: 96 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             rate_burst: 2000,
             rate_per_second: 500,

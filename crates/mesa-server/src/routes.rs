@@ -5,13 +5,17 @@ pub mod audit;
 pub mod bookmarks;
 pub mod changes;
 pub mod content;
+pub mod diff;
+pub mod downloads;
 pub mod health;
-pub mod later;
+pub mod merge;
 pub mod metrics;
+pub mod operations;
 pub mod orgs;
 pub mod repo_tags;
 pub mod repos;
 pub mod signing_keys;
+pub mod undo;
 pub mod upstream_syncs;
 pub mod webhook_targets;
 pub mod whoami;
@@ -23,15 +27,16 @@ use axum::{
     routing::{delete, get, patch, post},
 };
 
-use self::later::not_offered;
 use crate::{edge, error::ApiError, openapi, state::App, sync};
 
 /// Every route of the server, inside the edge. A fixed segment wins over a parameter, so that
 /// `/{org}/repos` is never a repo.
 pub fn router(app: App) -> Router {
     let repo = get(repos::get).patch(repos::update).delete(repos::delete);
-    let bookmarks = get(bookmarks::list).post(not_offered);
-    let bookmark = get(bookmarks::get).patch(not_offered).delete(not_offered);
+    let bookmarks = get(bookmarks::list).post(bookmarks::create);
+    let bookmark = get(bookmarks::get)
+        .patch(bookmarks::shift)
+        .delete(bookmarks::delete);
     let sync = sync::service(
         app.heads().clone(),
         app.auth().clone(),
@@ -43,6 +48,10 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::page))
         .route("/openapi.json", get(openapi::page))
+        .route("/install.sh", get(downloads::script))
+        .route("/download/SHA256SUMS", get(downloads::sums))
+        .route("/download/{name}", get(downloads::file))
+        .route("/download/generic/{name}", get(downloads::generic))
         .route("/v1/whoami", get(whoami::whoami))
         .route("/v1/admin/orgs", get(orgs::list).post(orgs::create))
         .route("/v1/{org}", get(orgs::get))
@@ -82,15 +91,33 @@ pub fn router(app: App) -> Router {
         .route("/v1/{org}/repos/tags", patch(repo_tags::update))
         .route("/v1/{org}/{repo}", repo)
         .route("/v1/{org}/{repo}/bookmarks", bookmarks)
+        .route("/v1/{org}/{repo}/bookmarks/merge", post(merge::merge))
         .route("/v1/{org}/{repo}/bookmarks/{bookmark}", bookmark)
         .route("/v1/{org}/{repo}/content", get(content::get))
         .route(
             "/v1/{org}/{repo}/changes",
-            get(changes::list).post(not_offered),
+            get(changes::list).post(changes::write::create),
         )
         .route(
             "/v1/{org}/{repo}/changes/{change}",
-            get(changes::get).patch(not_offered),
+            get(changes::get).patch(changes::write::update),
+        )
+        .route(
+            "/v1/{org}/{repo}/changes/{change}/new",
+            post(changes::write::close),
+        )
+        .route(
+            "/v1/{org}/{repo}/changes/{change}/operations",
+            get(operations::list),
+        )
+        .route(
+            "/v1/{org}/{repo}/changes/{change}/operations/{operation}",
+            get(operations::get),
+        )
+        .route("/v1/{org}/{repo}/changes/{change}/undo", post(undo::undo))
+        .route(
+            "/v1/{org}/{repo}/changes/{change}/restore",
+            post(undo::restore),
         )
         .route(
             "/v1/{org}/{repo}/upstream/syncs",
@@ -100,7 +127,7 @@ pub fn router(app: App) -> Router {
             "/v1/{org}/{repo}/upstream/syncs/{id}",
             get(upstream_syncs::get),
         )
-        .merge(later::router())
+        .route("/v1/{org}/{repo}/diff", get(diff::get))
         .fallback(no_route)
         .layer(middleware::from_fn_with_state(
             app.clone(),

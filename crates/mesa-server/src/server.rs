@@ -24,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     ServerOptions,
     data_dir::{DataDir, DataDirError},
+    downloads::Downloads,
     edge::idempotency,
     hooks,
     listener::{self, tls},
@@ -63,6 +64,9 @@ pub enum StartError {
         #[source]
         source: mesa_repo::Error,
     },
+    /// The files to hand out cannot be used.
+    #[error("the files for installers cannot be used")]
+    Downloads(#[source] io::Error),
     /// The HTTP client for webhooks cannot be made.
     #[error("the HTTP client for webhooks cannot be made")]
     Webhooks(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -139,6 +143,10 @@ impl Server {
             .await
             .map_err(listen_error)?;
         let addr = listener.local_addr().map_err(listen_error)?;
+        let downloads = options.downloads.clone();
+        let downloads = tokio::task::spawn_blocking(move || Downloads::open(downloads))
+            .await?
+            .map_err(StartError::Downloads)?;
         let data = DataDir::open(&options.data_dir)?;
         let server_key = ServerKey::load_or_create(&data.server_key(), &SystemRandom)?;
         let (meta, objects) = open_stores(&data).await?;
@@ -160,7 +168,13 @@ impl Server {
         let stop = CancellationToken::new();
         let packs = PackStore::new(objects, meta.clone(), PackStoreConfig::default());
         let samples = storage::samples(meta, packs.clone());
-        let heads = Heads::new(catalog, packs, HeadsConfig::default());
+        let nanos = |life: Duration| Nanos(i64::try_from(life.as_nanos()).unwrap_or(i64::MAX / 4));
+        let config = HeadsConfig {
+            log_life: nanos(options.operations_kept),
+            commits_life: nanos(options.commits_kept),
+            ..HeadsConfig::default()
+        };
+        let heads = Heads::new(catalog, packs, config);
         if tls.is_none() && !addr.ip().is_loopback() {
             tracing::warn!(
                 "listening on {addr} without TLS: keys and files travel in the clear; \
@@ -174,9 +188,17 @@ impl Server {
             .unwrap_or_else(|| format!("{scheme}://{addr}"));
         let outward = Outward {
             public_url: public_url.clone(),
+            named_url: options.public_url.clone(),
             webhooks_allow_private: options.webhooks_allow_private,
         };
-        let app = App::new(options.limits, heads, samples, stop.clone(), outward);
+        let app = App::new(
+            options.limits,
+            heads,
+            samples,
+            stop.clone(),
+            outward,
+            downloads,
+        );
         let sender =
             hooks::Sender::new(options.webhooks_allow_private).map_err(StartError::Webhooks)?;
         let catalog = app.catalog().clone();

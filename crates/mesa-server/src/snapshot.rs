@@ -9,8 +9,8 @@ use ::bytes::Bytes;
 use mesa_object::{
     manifest::ManifestError,
     tree::{
-        DirLoader, DirLookup, DirRef, Entry, EntryTarget, LinkLoader, LinkLookup, LookupStep,
-        NodeRecord, Root, TreeError,
+        Conflicts, DirLoader, DirLookup, DirRef, Entry, EntryTarget, LinkLoader, LinkLookup,
+        LookupStep, NodeRecord, Root, TreeError,
     },
 };
 use mesa_store::{OrgPacks, StoreError};
@@ -73,6 +73,15 @@ impl Snapshot {
     /// The root directory's listing; `None` in the empty tree.
     pub fn root_dir(&self) -> Option<&DirRef> {
         self.root.as_ref()?.dir.dir.as_ref()
+    }
+
+    /// Whether a path is in conflict.
+    pub async fn is_conflicted(&self, path: &[u8]) -> Result<bool, SnapshotError> {
+        let Some(id) = self.root.as_ref().and_then(|root| root.conflicts) else {
+            return Ok(false);
+        };
+        let conflicts = Conflicts::decode(&self.packs.get(id).await?)?;
+        Ok(conflicts.paths.iter().any(|conflict| conflict.path == path))
     }
 
     /// What is at a path (its parts from the root down), reading one node per level of a listing.

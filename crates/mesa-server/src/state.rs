@@ -7,6 +7,7 @@ use mesa_repo::{Authenticator, Catalog};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    downloads::Downloads,
     edge::rate::RateLimiter,
     metrics::{Metrics, Sample},
     options::Limits,
@@ -29,6 +30,7 @@ struct Inner {
     auth: Authenticator,
     samples: Samples,
     outward: Outward,
+    downloads: Downloads,
     requests: RateLimiter,
     refusals: RateLimiter,
 }
@@ -38,6 +40,8 @@ struct Inner {
 pub(crate) struct Outward {
     /// The address clients use, without a trailing slash.
     pub public_url: String,
+    /// The same, if the operator named one.
+    pub named_url: Option<String>,
     /// Webhooks may go to addresses that are not public.
     pub webhooks_allow_private: bool,
 }
@@ -52,6 +56,7 @@ impl App {
         samples: Samples,
         stop: CancellationToken,
         outward: Outward,
+        downloads: Downloads,
     ) -> Self {
         let catalog = heads.catalog().clone();
         Self(Arc::new(Inner {
@@ -63,6 +68,7 @@ impl App {
             heads,
             samples,
             outward,
+            downloads,
             requests: RateLimiter::new(limits.rate_burst, limits.rate_per_second),
             refusals: RateLimiter::new(REFUSALS_BURST, REFUSALS_PER_SECOND),
         }))
@@ -91,6 +97,16 @@ impl App {
     /// The address clients use, without a trailing slash.
     pub fn public_url(&self) -> &str {
         &self.0.outward.public_url
+    }
+
+    /// The address clients use, if the operator named one.
+    pub fn named_url(&self) -> Option<&str> {
+        self.0.outward.named_url.as_deref()
+    }
+
+    /// What machines install mesa from.
+    pub fn downloads(&self) -> &Downloads {
+        &self.0.downloads
     }
 
     /// Whether webhooks may go to addresses that are not public.

@@ -31,6 +31,8 @@ pub struct RawSession {
     pub lease: u64,
     /// Sequence last seen.
     pub head_seq: u64,
+    /// Who makes its operations: the first of them; nobody known if empty.
+    pub actors: Vec<v1::Actor>,
     /// The stream, while attached.
     pub stream: Option<AttachStream>,
     org: String,
@@ -62,6 +64,7 @@ impl RawSession {
             next: opened.acked_client_seq + 1,
             lease: 0,
             head_seq: opened.head_seq,
+            actors: Vec::new(),
             stream: None,
             org,
             ids: ids.first..ids.first + u64::from(ids.count),
@@ -183,7 +186,7 @@ impl RawSession {
             first_client_seq: first,
             digest: Bytes::copy_from_slice(&append_digest(&ops)),
             ops,
-            actors: Vec::new(),
+            actors: self.actors.clone(),
             lease: self.lease,
         };
         self.send(client_message::Kind::Append(append)).await;
@@ -252,12 +255,17 @@ impl RawSession {
         self.time
     }
 
+    /// The next operation is made this much later.
+    pub fn pause(&mut self, nanos: i64) {
+        self.time += nanos;
+    }
+
     /// An operation in the directory or on the node at `path`.
     pub fn op(&mut self, path: &str, kind: op::Kind) -> v1::Op {
         v1::Op {
             time_ns: self.tick(),
             path: Bytes::copy_from_slice(path.as_bytes()),
-            actor: 0,
+            actor: u32::from(!self.actors.is_empty()),
             kind: Some(kind),
         }
     }

@@ -193,7 +193,11 @@ impl MemoryStore {
                 .insert(table, linked.into_iter().collect());
             Some(table)
         };
-        Ok(Root { dir: root, links })
+        Ok(Root {
+            dir: root,
+            links,
+            conflicts: None,
+        })
     }
 
     /// Everything in a tree.

@@ -2,6 +2,7 @@
 //! journal, dirty files, content cache and uploader. Knows no kernel interface and no errno; the
 //! FUSE daemon and the SDKs drive it through [`fs::Filesystem`].
 
+mod boot;
 pub mod content;
 pub mod fs;
 pub mod journal;

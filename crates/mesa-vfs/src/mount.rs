@@ -20,6 +20,7 @@ mod repo;
 mod roots;
 mod sink;
 mod status;
+mod switch;
 mod xattr;
 
 use std::{

@@ -32,6 +32,7 @@ mod open;
 pub(crate) mod queue;
 mod sink;
 mod status;
+mod switch;
 mod watch;
 mod way;
 mod works;
@@ -48,6 +49,7 @@ pub use config::{QuietProbe, SessionConfig, SessionTarget, Tuning};
 pub use handle::Session;
 pub use sink::{MergedContent, Moved, Picked, Reload, TreeSink};
 pub use status::{Connection, Durability, Status};
+pub use switch::SwitchError;
 
 use crate::fs::{FsError, FsResult};
 
@@ -119,6 +121,8 @@ pub struct Actor {
     pub exe: Arc<str>,
     /// Numeric uid of the caller.
     pub uid: u32,
+    /// Process group; 0 = unknown.
+    pub group: u32,
 }
 
 /// How an operation can be made now.

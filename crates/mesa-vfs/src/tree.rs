@@ -459,6 +459,15 @@ impl Tree {
         stale
     }
 
+    /// Directories that the presenter knows and that are to be read again.
+    pub fn stale_dirs(&self) -> Vec<FileId> {
+        let dirs = self.nodes.values().filter(|node| {
+            let known = node.lookups > 0 || node.id == self.root;
+            known && node.dir().is_some_and(|dir| dir.loaded == Loaded::Stale)
+        });
+        dirs.map(|node| node.id).collect()
+    }
+
     /// One directory must be read again before it answers.
     pub fn mark_dir_stale(&mut self, id: FileId) {
         if let Some(dir) = self.get_mut(id).and_then(Node::dir_mut) {

@@ -5,6 +5,7 @@ import * as rest from '@mesadev/rest';
 import './org.test.mjs';
 import './repos.test.mjs';
 import './reading.test.mjs';
+import './writing.test.mjs';
 import './upstream.test.mjs';
 import './webhooks.test.mjs';
 import './errors.test.mjs';

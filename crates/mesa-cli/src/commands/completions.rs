@@ -1,8 +1,8 @@
 //! `mesa completions`
 
-use clap::{Args as ClapArgs, CommandFactory};
+use clap::Args as ClapArgs;
 
-use crate::{cli::Cli, context::Context, error::CliResult};
+use crate::{context::Context, error::CliResult, support};
 
 /// Print a completion script for a shell
 #[derive(Debug, ClapArgs)]
@@ -15,8 +15,6 @@ pub struct Args {
 
 #[allow(clippy::unnecessary_wraps)]
 pub fn run(context: &Context, args: &Args) -> CliResult {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "mesa", &mut script);
-    context.printer.bytes(&script);
+    context.printer.bytes(&support::completions(args.shell));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `mesa doctor`
 
 mod checks;
+mod surroundings;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -78,6 +79,7 @@ impl Finding {
 
 pub fn run(context: &Context, args: &Args) -> CliResult {
     let mut findings = checks::machine();
+    findings.extend(surroundings::right_to_mount());
     match context.load() {
         Ok(loaded) => {
             let files: Vec<String> = loaded
@@ -93,7 +95,14 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
             findings.push(Finding::pass("config", message));
             findings.extend(checks::directories(&loaded.settings));
             findings.push(checks::mount(&loaded.settings, args.fix));
-            findings.extend(checks::server(context, &loaded.settings));
+            findings.extend(surroundings::room(&loaded.settings));
+            let server = checks::server(context, &loaded.settings);
+            let failed = |f: &Finding| f.check == "server" && f.outcome == Outcome::Fail;
+            let unreachable = server.iter().any(failed);
+            findings.extend(server);
+            if unreachable {
+                findings.push(surroundings::network(&loaded.settings));
+            }
         }
         Err(error) => findings.push(Finding::of_error("config", &error)),
     }

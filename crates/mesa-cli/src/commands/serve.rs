@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args as ClapArgs, ValueEnum};
-use mesa_server::{Server, ServerOptions, logging};
+use mesa_server::{DownloadOptions, Server, ServerOptions, downloads::address, logging};
 use mesa_types::OrgSlug;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     duration,
     error::{CliError, CliResult},
+    support,
 };
 
 /// Run the whole service on one port
@@ -37,6 +38,9 @@ pub struct Args {
     /// The address clients reach this server at
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Static programs and other files to hand out to machines that install mesa, beside this one
+    #[arg(long, value_name = "DIR")]
+    dist_dir: Option<PathBuf>,
     /// Certificate chain (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -58,6 +62,12 @@ pub struct Args {
     /// How long audit records are kept
     #[arg(long, default_value = "365d", value_parser = duration::parse, value_name = "TIME")]
     audit_kept: Duration,
+    /// How long single operations are kept, for the operation log, undo and restore
+    #[arg(long, default_value = "24h", value_parser = duration::parse, value_name = "TIME")]
+    operations_kept: Duration,
+    /// How long states by time are kept, for restore
+    #[arg(long, default_value = "30d", value_parser = duration::parse, value_name = "TIME")]
+    commits_kept: Duration,
     /// Form of log lines
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: Format,
@@ -87,9 +97,13 @@ pub fn run(context: &Context, args: Args) -> CliResult {
     };
     let mut options = ServerOptions::new(&data_dir, args.bootstrap_org);
     options.listen = resolve(&args.listen)?;
-    options.public_url = args
-        .public_url
-        .map(|url| url.trim_end_matches('/').to_owned());
+    options.public_url = args.public_url.as_deref().map(public_url).transpose()?;
+    options.downloads = DownloadOptions {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        program: Some("/proc/self/exe".into()),
+        dir: args.dist_dir,
+        support: support::files()?,
+    };
     if let (Some(cert), Some(key)) = (args.tls_cert, args.tls_key) {
         options.tls = Some(mesa_server::TlsOptions { cert, key });
     }
@@ -97,6 +111,8 @@ pub fn run(context: &Context, args: Args) -> CliResult {
     options.limits.rate_burst = args.rate_burst;
     options.webhooks_allow_private = args.webhooks_allow_private;
     options.audit_kept = args.audit_kept;
+    options.operations_kept = args.operations_kept;
+    options.commits_kept = args.commits_kept;
     raise_open_files();
     small_pages();
     tokio::runtime::Builder::new_multi_thread()
@@ -138,6 +154,19 @@ async fn serve(context: &Context, options: ServerOptions, data_dir: PathBuf) -> 
         _ = terminate.recv() => Err(CliError::failure("stopped by a second signal")),
         _ = interrupt.recv() => Err(CliError::failure("stopped by a second signal")),
     }
+}
+
+/// The address clients use, fit to be written into scripts and packages.
+fn public_url(text: &str) -> CliResult<String> {
+    let origin = text.trim_end_matches('/');
+    if address::is_plain(origin) {
+        return Ok(origin.to_owned());
+    }
+    Err(
+        CliError::usage(format!("'{text}' is not an address of a server")).hint(
+            "write http:// or https://, a name and perhaps a port, e.g. https://mesa.example.com",
+        ),
+    )
 }
 
 fn resolve(listen: &str) -> CliResult<SocketAddr> {

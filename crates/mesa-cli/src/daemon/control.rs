@@ -53,8 +53,56 @@ pub enum Command {
     OpenRepo { org: String, repo: String },
     /// Stop showing a repo (explicit mode).
     CloseRepo { org: String, repo: String },
+    /// What a repo's mount works on, when everything done in it is on the server and, if wanted,
+    /// when it shows what the server did.
+    Working {
+        org: String,
+        repo: String,
+        #[serde(default)]
+        seen: Option<Seen>,
+        timeout_ms: u64,
+    },
+    /// Let a repo's mount work on something else.
+    Switch {
+        org: String,
+        repo: String,
+        to: Goal,
+        timeout_ms: u64,
+    },
     /// Send everything, unmount, end.
     Unmount { force: bool, timeout_ms: u64 },
+}
+
+/// What a mount is to show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// The effect of this operation of its head.
+    Operation(u64),
+    /// Another change than this one.
+    Left(String),
+}
+
+impl Seen {
+    /// See [`Seen::Operation`].
+    pub fn operation(seq: u64) -> Self {
+        Self::Operation(seq)
+    }
+
+    /// See [`Seen::Left`].
+    pub fn left(change: &str) -> Self {
+        Self::Left(change.to_owned())
+    }
+}
+
+/// What a mount is to work on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// A bookmark's change, and the bookmark goes along.
+    Bookmark(String),
+    /// A change, or a new one on top of it.
+    Change(String),
 }
 
 /// An answer.
@@ -108,5 +156,18 @@ mod tests {
         assert_eq!(line, r#"{"v":1,"cmd":"sync","timeout_ms":5}"#);
         let back: Request = serde_json::from_str(r#"{"v":1,"cmd":"ping"}"#).unwrap();
         assert!(matches!(back.command, Command::Ping));
+        let request = Request {
+            v: 1,
+            command: Command::Switch {
+                org: "o".into(),
+                repo: "r".into(),
+                to: Goal::Bookmark("main".into()),
+                timeout_ms: 5,
+            },
+        };
+        assert_eq!(
+            serde_json::to_string(&request).unwrap(),
+            r#"{"v":1,"cmd":"switch","org":"o","repo":"r","to":{"bookmark":"main"},"timeout_ms":5}"#
+        );
     }
 }

@@ -154,6 +154,24 @@ async fn execute(
         Command::CloseRepo { org, repo } => {
             service.close_repo(&org, &repo).await.map(|()| Value::Null)
         }
+        Command::Working {
+            org,
+            repo,
+            seen,
+            timeout_ms,
+        } => {
+            let limit = Duration::from_millis(timeout_ms);
+            service.working(&org, &repo, seen, limit).await
+        }
+        Command::Switch {
+            org,
+            repo,
+            to,
+            timeout_ms,
+        } => {
+            let limit = Duration::from_millis(timeout_ms);
+            service.switch(&org, &repo, to, limit).await
+        }
         Command::Unmount { force, timeout_ms } => service
             .stop(force, Duration::from_millis(timeout_ms))
             .await

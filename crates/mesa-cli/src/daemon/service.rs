@@ -1,5 +1,7 @@
 //! A served mount: the client core, its kernel side, and the credentials both use.
 
+mod working;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

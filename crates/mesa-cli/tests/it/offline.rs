@@ -27,6 +27,27 @@ fn commands_for_a_mount_say_there_is_none() {
 }
 
 #[test]
+fn versioning_needs_a_repo() {
+    let machine = Machine::new();
+    for args in [&["log"][..], &["new"], &["undo"], &["bookmark", "list"]] {
+        machine.mesa(args).code(3).err(
+            "error: this directory is in no mounted repo, and no mount is running\n\
+             hint: change into a mounted repo, or name one of the server with --repo ORG/NAME",
+        );
+    }
+    machine.mesa(&["log", "--repo", "acme/r"]).code(4).err(
+        "error: no API key found in the secret store for organization 'acme'\n\
+         hint: store one with `mesa auth set-key --org acme`, or set MESA_ORGS=acme:KEY",
+    );
+    let mut command = machine.command(&["log", "--repo", "acme/r"]);
+    command
+        .env("MESA_API_KEY", "mesa_x")
+        .env("MESA_API_URL", format!("http://127.0.0.1:{}", free_port()));
+    let done = machine.run(command).code(7);
+    assert!(done.err.contains("cannot be reached"), "{}", done.err);
+}
+
+#[test]
 fn mount_without_any_org() {
     let machine = Machine::new();
     machine

@@ -19,6 +19,20 @@ fn wrong_words_are_usage_errors() {
         &["serve", "--bootstrap-org", "admin"],
         &["status", "--pid", "x"],
         &["completions", "tcsh-ng"],
+        &["describe"],
+        &["restore"],
+        &["restore", "f", "--before", "x"],
+        &["undo", "--repo", "a/b", "x1"],
+        &["op", "log", "--since", "soon"],
+        &["log", "-n", "0"],
+        &["log", "main", "--all"],
+        &["log", "--bookmark", "main"],
+        &["log", "--repo", "o/r", "--bookmark", "a", "--change", "b"],
+        &["diff", "--git", "--stat"],
+        &["diff", "-r", "@", "--to", "@"],
+        &["resolve", "f", "--ours", "--theirs"],
+        &["resolve", "--ours"],
+        &["resolve", "f"],
     ] {
         let done = machine.mesa(args).code(2);
         assert!(done.err.starts_with("error: "), "{args:?}: {}", done.err);

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{origin::Origin, transport::roots::local_code};
 
@@ -42,6 +43,8 @@ pub struct RestError {
     pub trace_id: Option<String>,
     /// Seconds to wait, when the server said.
     pub retry_after_s: Option<u64>,
+    /// What the server adds for this code, e.g. the paths in conflict.
+    pub details: Option<Box<Value>>,
     /// What happened below.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -57,6 +60,7 @@ struct Envelope {
 struct Inner {
     code: String,
     message: String,
+    details: Option<Box<Value>>,
 }
 
 /// What the client can do about an HTTP status.
@@ -81,23 +85,28 @@ impl RestError {
         retry_after_s: Option<u64>,
         body: &[u8],
     ) -> Self {
-        let (code, message, trace_id) = match serde_json::from_slice::<Envelope>(body) {
-            Ok(e) => (e.error.code, e.error.message, e.trace_id.or(trace_id)),
-            Err(_) => (
-                String::new(),
-                format!(
+        let kind = kind(status);
+        match serde_json::from_slice::<Envelope>(body) {
+            Ok(envelope) => Self {
+                kind,
+                code: envelope.error.code,
+                message: envelope.error.message,
+                trace_id: envelope.trace_id.or(trace_id),
+                retry_after_s,
+                details: envelope.error.details,
+                source: None,
+            },
+            Err(_) => Self {
+                kind,
+                code: String::new(),
+                message: format!(
                     "{origin} answered with HTTP status {status} and is perhaps not a Mesa server"
                 ),
                 trace_id,
-            ),
-        };
-        Self {
-            kind: kind(status),
-            code,
-            message,
-            trace_id,
-            retry_after_s,
-            source: None,
+                retry_after_s,
+                details: None,
+                source: None,
+            },
         }
     }
 
@@ -120,6 +129,7 @@ impl RestError {
             message: format!("the server {origin} {what}"),
             trace_id: None,
             retry_after_s: None,
+            details: None,
             source: Some(cause.into()),
         }
     }
@@ -131,6 +141,7 @@ impl RestError {
             message: format!("{origin} gave an answer that is not Mesa's; is the address right?"),
             trace_id: None,
             retry_after_s: None,
+            details: None,
             source: Some(error.into()),
         }
     }
@@ -142,6 +153,7 @@ impl RestError {
             message: format!("{origin} gave an answer over the size limit"),
             trace_id: None,
             retry_after_s: None,
+            details: None,
             source: None,
         }
     }

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     Page, RestClient, RestError,
-    model::{ApiKey, Bookmark, Change, CreatedKey, Org, Repo, SigningKey, Whoami},
+    model::{ApiKey, Bookmark, CreatedKey, Org, Repo, SigningKey, Whoami},
 };
 
 /// No body.
-const NONE: Option<&Value> = None;
+pub(super) const NONE: Option<&Value> = None;
 /// Items asked for at once; the server's maximum.
 const PAGE: u32 = 100;
 
@@ -199,28 +199,6 @@ impl RestClient {
             .await
     }
 
-    /// The repo's changes, newest first.
-    pub async fn list_changes(
-        &self,
-        org: &str,
-        repo: &str,
-        cursor: Option<String>,
-    ) -> Result<Page<Change>, RestError> {
-        self.page(&[org, repo, "changes"], "changes", cursor, Vec::new())
-            .await
-    }
-
-    /// One change, with its files.
-    pub async fn get_change(
-        &self,
-        org: &str,
-        repo: &str,
-        change: &str,
-    ) -> Result<Change, RestError> {
-        self.call(Method::GET, &[org, repo, "changes", change], &[], NONE)
-            .await
-    }
-
     /// A file, symlink or directory as the contract's JSON union.
     pub async fn content(
         &self,
@@ -274,7 +252,7 @@ impl RestClient {
         Ok(date.and_then(|v| v.to_str().ok()).map(ToOwned::to_owned))
     }
 
-    async fn page<T: DeserializeOwned>(
+    pub(super) async fn page<T: DeserializeOwned>(
         &self,
         path: &[&str],
         field: &str,

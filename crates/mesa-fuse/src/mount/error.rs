@@ -91,7 +91,9 @@ impl MountError {
                 "load the fuse module, or start the container with --device /dev/fuse"
             }
             Self::DeviceDenied => "run as root, or `chmod 666 /dev/fuse` once as root",
-            Self::NotPermitted => "start the container with --cap-add SYS_ADMIN",
+            Self::NotPermitted => {
+                "start the container with --cap-add SYS_ADMIN; `mesa doctor` knows other causes"
+            }
             Self::FusermountMissing => "install the package fuse3, or run as root",
             Self::AllowOtherForbidden => {
                 "add the line user_allow_other to /etc/fuse.conf, or mount without allow_other"

@@ -33,6 +33,9 @@ pub(super) struct MountEntry {
     pub minor: u32,
 }
 
+/// The table of this process.
+const OWN: &str = "/proc/self/mountinfo";
+
 /// What is mounted at `path` itself.
 pub fn state(path: &Path) -> MountState {
     let entry = find(path);
@@ -47,9 +50,16 @@ pub fn state(path: &Path) -> MountState {
     }
 }
 
+/// Whether a process, perhaps of another mount namespace, sees one of this program's mounts at `path`.
+pub fn is_mounted_for(pid: u32, path: &Path) -> bool {
+    read(&format!("/proc/{pid}/mountinfo"))
+        .iter()
+        .any(|entry| entry.mount_point == path && entry.fs_type == FS_TYPE)
+}
+
 /// Mount points of all mounts of `fs_type` in this namespace.
 pub fn mounts_of_type(fs_type: &str) -> Vec<PathBuf> {
-    read()
+    read(OWN)
         .into_iter()
         .filter(|entry| entry.fs_type == fs_type)
         .map(|entry| entry.mount_point)
@@ -59,7 +69,7 @@ pub fn mounts_of_type(fs_type: &str) -> Vec<PathBuf> {
 /// The topmost mount at `path`.
 pub(super) fn find(path: &Path) -> Option<MountEntry> {
     let wanted = lexical(path);
-    read()
+    read(OWN)
         .into_iter()
         .rfind(|entry| entry.mount_point == wanted)
 }
@@ -80,8 +90,8 @@ fn lexical(path: &Path) -> PathBuf {
     }
 }
 
-fn read() -> Vec<MountEntry> {
-    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+fn read(table: &str) -> Vec<MountEntry> {
+    let table = std::fs::read(table).unwrap_or_default();
     table
         .split(|byte| *byte == b'\n')
         .filter_map(parse)

@@ -8,12 +8,14 @@ use mesa_object::{
 };
 use mesa_store::OrgPacks;
 use mesa_types::{FileId, GitOid, NodeKind, ObjectId};
+use mesa_vcs::stored;
 
 use super::{failed, loose::Loose};
 use crate::{
     content,
     error::{HeadError, Result},
     load,
+    versions::{git, store::Versions, table::Table},
 };
 
 /// Bytes of a large file written at a time.
@@ -21,15 +23,17 @@ const PIECE: u64 = 4 << 20;
 
 /// Writes every object once.
 pub(super) struct TreeWriter<'a> {
+    store: &'a Versions,
     packs: &'a OrgPacks,
     pointer_bytes: u64,
     seen: HashSet<GitOid>,
 }
 
 impl<'a> TreeWriter<'a> {
-    pub fn new(packs: &'a OrgPacks, pointer_bytes: u64) -> Self {
+    pub fn new(store: &'a Versions, pointer_bytes: u64) -> Self {
         Self {
-            packs,
+            store,
+            packs: &store.packs,
             pointer_bytes,
             seen: HashSet::new(),
         }
@@ -39,6 +43,31 @@ impl<'a> TreeWriter<'a> {
     pub fn write_empty(&mut self, out: &mut Loose) -> Result<()> {
         if self.seen.insert(GitOid::EMPTY_TREE) {
             out.write(GitOid::EMPTY_TREE, "tree", &[]).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The tree of a commit with this snapshot, and everything below it.
+    pub async fn write_snapshot(&mut self, root: ObjectId, out: &mut Loose) -> Result<()> {
+        let found = Root::decode(&self.packs.get(root).await?)?;
+        let Some(conflicts) = found.conflicts else {
+            return self.write(root, out).await;
+        };
+        let table = Table::read(self.packs, conflicts).await?;
+        let projected = git::project(self.store, &table).await?;
+        for root in projected.roots {
+            self.write(root, out).await?;
+        }
+        if let Some(bytes) = projected.bytes
+            && self.seen.insert(projected.tree)
+        {
+            out.write(projected.tree, "tree", &bytes).map_err(failed)?;
+            let readme = stored::README.as_bytes();
+            let oid = blob_oid(readme)
+                .map_err(|e| HeadError::corrupt("a blob collides").with_source(e))?;
+            if self.seen.insert(oid) {
+                out.write(oid, "blob", readme).map_err(failed)?;
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{
     Head, State,
     command::{Access, Command, Joined, Reply, SealedAt, wire_range},
+    roll::Closing,
     session::Session,
     turn::Turn,
 };
@@ -125,10 +126,12 @@ async fn turn(
     turn.check_recall();
     turn.drop_closed_streams();
     turn.run_parked().await?;
+    turn.close_changes().await?;
+    turn.freeze_next();
 
     let sealed = turn.state.row.sealed_seq;
     for (seq, reply) in std::mem::take(waiting) {
-        if seq <= sealed {
+        if seq <= sealed && !turn.state.row.recommit && !turn.state.recommitting {
             let at = turn.state.sealed_at();
             turn.answer(reply, Ok(at));
         } else if reply.is_closed() {
@@ -137,13 +140,21 @@ async fn turn(
             waiting.push((seq, reply));
         }
     }
-    let wanted = !waiting.is_empty() || !stopping.is_empty();
+    let wanted = !waiting.is_empty()
+        || !stopping.is_empty()
+        || turn.state.close_needs_seal()
+        || !turn.state.freezers.is_empty();
     let due = turn.state.seal_due(head).is_some_and(|due| due <= turn.now);
     if due || (wanted && turn.state.seal_after <= turn.now) {
         turn.start_seal();
     }
-    let at_rest = turn.state.sealing.is_none() && !turn.state.is_unsealed();
-    let idle = turn.is_idle() && turn.now.0 - turn.state.idle_since.0 >= head.config.idle.0;
+    let at_rest = turn.state.sealing.is_none() && !turn.state.needs_seal();
+    let busy = turn.state.frozen.is_some()
+        || !turn.state.edits.is_empty()
+        || !turn.state.closing.is_empty()
+        || !turn.state.freezers.is_empty();
+    let idle =
+        turn.is_idle() && !busy && turn.now.0 - turn.state.idle_since.0 >= head.config.idle.0;
     let stopping = !stopping.is_empty();
     // A head that is stopped while it cannot be sealed leaves all the same: the log has it all.
     turn.stop = turn.discarded
@@ -160,8 +171,11 @@ async fn nap(head: &Head) -> Duration {
     let state = head.state.read().await;
     let now = head.now();
     let recall = state.lease.exclusive.as_ref().and_then(|e| e.recalled);
+    let held = state.frozen.as_ref().map(|held| held.until);
+    // A close that has to wait for another turn.
+    let close = (!state.closing.is_empty() && state.sealing.is_none()).then_some(now);
     let idle = Nanos(state.idle_since.0 + head.config.idle.0);
-    let next = [state.seal_due(head), recall, Some(idle)]
+    let next = [state.seal_due(head), recall, held, close, Some(idle)]
         .into_iter()
         .flatten()
         .min()
@@ -175,6 +189,9 @@ impl Turn<'_> {
         match command {
             Command::Join(mut join, reply) => {
                 self.adopt_ids(&mut join.row).await?;
+                if let Some(name) = join.follows.take() {
+                    self.follow(&name);
+                }
                 let session = Session::new(join.row, self.now);
                 self.state.sessions.insert(join.session.clone(), session);
                 self.touch_session(&join.session);
@@ -223,6 +240,22 @@ impl Turn<'_> {
                 let closed = self.close(&session, &token).await?;
                 self.answer(reply, closed);
             }
+            Command::Edit(edit, reply) => self.edit(edit, reply).await?,
+            Command::CloseChange {
+                change,
+                state,
+                reply,
+            } => {
+                let seq = self.state.row.seq;
+                self.state.closing.push(Closing {
+                    change,
+                    state,
+                    seq,
+                    reply,
+                });
+            }
+            Command::Freeze(reply) => self.state.freezers.push_back(reply),
+            Command::Thaw { token, thaw, reply } => self.thaw(token, thaw, reply).await?,
             Command::Expire { session, reply } => {
                 let ended = self.expire(&session).await?;
                 self.answer(reply, Ok(ended));

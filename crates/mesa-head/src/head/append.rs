@@ -12,7 +12,7 @@ use mesa_proto::{
 use mesa_types::{ChunkId, ContentRef, KeyId, SessionId, limits};
 use prost::Message;
 
-use super::{command::Access, content::Outcome, session::Parked, turn::Turn};
+use super::{command::Access, content::Outcome, materialize::Birth, session::Parked, turn::Turn};
 use crate::{
     content::{self, Stored},
     error::{HeadError, HeadErrorKind, Result},
@@ -65,6 +65,12 @@ impl Turn<'_> {
                 self.acknowledge(id, acked, Vec::new());
                 return Ok(());
             }
+        }
+        // Whoever waits to hold the head still must not wait for ever.
+        let still = !self.state.freezers.is_empty() && self.state.lease.exclusive.is_none();
+        if self.state.frozen.is_some() || still {
+            self.park(id, append, access);
+            return Ok(());
         }
         if append.lease == 0 && !self.state.lease.holds(id) {
             self.lease_wanted(id);
@@ -260,10 +266,13 @@ impl Turn<'_> {
             }
         }
         let mut entry = Entry::new(&fresh, id, self.now.0);
+        if let Some(session) = self.state.sessions.get(id) {
+            entry.entry.host.clone_from(&session.row.host);
+        }
         let mut merged = Vec::new();
         for (client_seq, (op, wire)) in (fresh.first..).zip(ops.iter().zip(&fresh.ops)) {
             let seq = self.state.row.seq + 1;
-            match self.apply(id, op, seq).await? {
+            match self.apply(Some(id), op, seq).await? {
                 Ok(outcome) => {
                     self.state.row.seq = seq;
                     entry.push(wire, seq, client_seq, &outcome);
@@ -278,7 +287,7 @@ impl Turn<'_> {
                 Err(refusal) => {
                     let done = entry.take(client_seq + 1);
                     let some = !done.ops.is_empty();
-                    self.log(id, done).await?;
+                    self.log(Some(id), done).await?;
                     if some {
                         self.acknowledge(id, client_seq - 1, std::mem::take(&mut merged));
                     }
@@ -303,7 +312,7 @@ impl Turn<'_> {
         }
         let some = !entry.entry.ops.is_empty();
         let last = fresh.first + ops.len() as u64 - 1;
-        self.log(id, entry.entry).await?;
+        self.log(Some(id), entry.entry).await?;
         if some {
             self.acknowledge(id, last, merged);
             self.extend_recall(id);
@@ -311,17 +320,18 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Applies one operation to the tree.
-    async fn apply(
+    /// Applies one operation to the tree. File ids of new nodes are a session's own; without a
+    /// session they come from the server.
+    pub(super) async fn apply(
         &mut self,
-        id: &SessionId,
+        id: Option<&SessionId>,
         op: &Op,
         seq: u64,
     ) -> Result<Result<Outcome, Refusal>> {
         while let Some(need) = self.state.tree.needs(op) {
             load::satisfy(&self.head.packs, &mut self.state.tree, need).await?;
         }
-        if let OpKind::Create(create) = &op.kind {
+        if let (OpKind::Create(create), Some(id)) = (&op.kind, id) {
             let session = self.state.sessions.get_mut(id);
             // The id is spent even if the creation is refused for another reason.
             if !session.is_some_and(|s| s.take_id(create.place.id)) {
@@ -342,24 +352,30 @@ impl Turn<'_> {
     }
 
     /// Stores an entry and tells the others.
-    async fn log(&mut self, id: &SessionId, mut entry: v1::LogEntry) -> Result<()> {
+    pub(super) async fn log(
+        &mut self,
+        id: Option<&SessionId>,
+        mut entry: v1::LogEntry,
+    ) -> Result<()> {
         if entry.ops.is_empty() {
             return Ok(());
         }
         if self.state.row.pending.is_some() {
-            let key = entry.key.parse::<KeyId>().ok();
-            self.materialize(id, key).await?;
+            self.materialize(Birth::of_entry(&entry)).await?;
         }
+        entry.change = self.state.row.change.clone();
         entry.digest = Bytes::copy_from_slice(&append_digest(&entry.ops));
         self.put_entry(&entry);
         self.touch_head();
-        self.touch_session(id);
+        if let Some(id) = id {
+            self.touch_session(id);
+        }
         let entry = Arc::new(entry);
         self.state.recent.push(Arc::clone(&entry));
         let event = Kind::Event(v1::Event {
             entry: Some((*entry).clone()),
         });
-        self.broadcast(Some(id), &event);
+        self.broadcast(id, &event);
         Ok(())
     }
 
@@ -447,8 +463,8 @@ struct Fresh {
 }
 
 /// A log entry in the making; refused operations split it.
-struct Entry {
-    entry: v1::LogEntry,
+pub(super) struct Entry {
+    pub entry: v1::LogEntry,
 }
 
 impl Entry {
@@ -466,7 +482,7 @@ impl Entry {
         }
     }
 
-    fn push(&mut self, op: &v1::Op, seq: u64, client_seq: u64, outcome: &Outcome) {
+    pub fn push(&mut self, op: &v1::Op, seq: u64, client_seq: u64, outcome: &Outcome) {
         let index = self.entry.ops.len() as u32;
         if index == 0 {
             self.entry.first_seq = seq;

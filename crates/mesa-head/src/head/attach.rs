@@ -219,13 +219,21 @@ impl Turn<'_> {
 
     /// A head whose change does not exist vanishes with its last session.
     pub async fn discard_unused(&mut self) -> Result<()> {
-        let Some(pending) = &self.state.row.pending else {
+        let Some(pending) = self.state.row.pending.clone() else {
             return Ok(());
         };
-        if !self.state.sessions.is_empty() || self.state.row.seq > 0 {
+        if !self.state.sessions.is_empty() || self.state.is_unsealed() {
             return Ok(());
         }
         let (org, head) = (self.head.org(), &self.head.id);
+        if self.state.row.seq > 0 {
+            // It had changes before: their operations are kept for their time.
+            let log = Range::prefix(rows::log_prefix(org, head));
+            let meta = self.head.catalog.meta();
+            if !meta.scan(Table::OpLog, &log, 1, false).await?.is_empty() {
+                return Ok(());
+            }
+        }
         let prefix = rows::member_prefix(org, head);
         let meta = self.head.catalog.meta();
         // Those that end in this turn are still stored.
@@ -241,15 +249,12 @@ impl Turn<'_> {
         if stored.iter().any(|row| !gone.contains(&row.key)) {
             return Ok(());
         }
-        if let Ok(name) = pending.bookmark.parse::<BookmarkName>() {
+        for name in &pending.bookmarks {
+            let Ok(name) = name.parse::<BookmarkName>() else {
+                continue;
+            };
             let key = rows::pending_key(org, &self.head.repo, &name);
-            if let Some(row) = meta.get(Table::Heads, &key).await?
-                && row.value == head.as_str().as_bytes()
-            {
-                self.batch
-                    .is(Table::Heads, key.clone(), row.version)
-                    .delete(Table::Heads, key);
-            }
+            self.drop_pending_key(key).await?;
         }
         self.discarded = true;
         Ok(())

@@ -2,11 +2,16 @@
 
 use bytes::Bytes;
 use mesa_proto::v1;
-use mesa_types::{ChangeId, CommitOid, KeyId, Nanos, ObjectId, SessionId};
+use mesa_repo::ChangeState;
+use mesa_types::{BookmarkName, ChangeId, CommitOid, KeyId, Nanos, ObjectId, SessionId};
 use tokio::sync::oneshot;
 
-use super::fanout::Attached;
+use super::{
+    fanout::Attached,
+    freeze::{Frozen, Thaw},
+};
 use crate::{
+    edit::{Edit, Edited},
     error::Result,
     rows::{IdSpan, SessionRow},
     seal::Built,
@@ -60,6 +65,22 @@ pub(crate) enum Command {
     },
     /// Goes for good if it is pending and no session belongs to it. Answers whether it went.
     Discard(Reply<bool>),
+    /// A write of the server's.
+    Edit(Box<Edit>, Reply<Edited>),
+    /// The change is to take no more writes; the head goes on in a new one.
+    CloseChange {
+        change: ChangeId,
+        state: ChangeState,
+        reply: Reply<ChangeId>,
+    },
+    /// Hold still.
+    Freeze(Reply<Frozen>),
+    /// Go on.
+    Thaw {
+        token: u64,
+        thaw: Thaw,
+        reply: Reply<()>,
+    },
     /// Seal everything up to now.
     Seal(Reply<SealedAt>),
     /// A seal that ran beside the head has its objects.
@@ -91,6 +112,8 @@ pub enum Access {
 pub(crate) struct Join {
     pub session: SessionId,
     pub row: SessionRow,
+    /// The bookmark that goes along with what the session writes.
+    pub follows: Option<BookmarkName>,
 }
 
 /// A session made.

@@ -61,6 +61,9 @@ impl Turn<'_> {
                 self.state.lease.waiting.insert(id.clone());
                 self.recall(&session);
             }
+            None if self.server_waits() || self.state.frozen.is_some() => {
+                self.state.lease.waiting.insert(id.clone());
+            }
             None if self.state.lease.shared.is_empty() => self.grant_exclusive(id),
             None => {
                 self.state.lease.shared.insert(id.clone());
@@ -73,7 +76,7 @@ impl Turn<'_> {
     pub fn lease_returned(&mut self, id: &SessionId, returned: &v1::LeaseReturn) {
         if self.state.lease.is_exclusive(id, returned.lease) {
             self.state.lease.exclusive = None;
-            if !returned.idle && !self.state.lease.waiting.is_empty() {
+            if !returned.idle && (!self.state.lease.waiting.is_empty() || self.server_waits()) {
                 self.state.lease.waiting.insert(id.clone());
             }
             self.drop_exclusive_row();
@@ -187,6 +190,16 @@ impl Turn<'_> {
 
     /// Applies parked appends of sessions that may write now.
     pub async fn run_parked(&mut self) -> Result<()> {
+        self.run_edits().await?;
+        if self.state.frozen.is_some() || !self.state.freezers.is_empty() {
+            return Ok(());
+        }
+        if self.state.lease.exclusive.is_none() {
+            if !self.state.lease.waiting.is_empty() {
+                self.grant_waiting();
+            }
+            self.upgrade_last();
+        }
         loop {
             let ready = self.state.sessions.iter().find_map(|(id, session)| {
                 let ready = !session.parked.is_empty() && self.state.lease.holds(id);
@@ -202,6 +215,18 @@ impl Turn<'_> {
                 self.append(&id, parked.append, &parked.access).await?;
             }
         }
+    }
+
+    /// The server itself wants to write, or to hold the head still: nobody may decide alone.
+    pub fn recall_for_server(&mut self) {
+        if let Some(held) = &self.state.lease.exclusive {
+            let holder = held.session.clone();
+            self.recall(&holder);
+        }
+    }
+
+    fn server_waits(&self) -> bool {
+        !self.state.edits.is_empty() || !self.state.freezers.is_empty()
     }
 
     fn recall(&mut self, holder: &SessionId) {
@@ -265,7 +290,10 @@ impl Turn<'_> {
     }
 
     /// Nobody holds the exclusive lease: those who wait get theirs.
-    fn grant_waiting(&mut self) {
+    pub fn grant_waiting(&mut self) {
+        if self.server_waits() || self.state.frozen.is_some() {
+            return;
+        }
         let waiting = std::mem::take(&mut self.state.lease.waiting);
         let attached = |id: &SessionId| {
             let session = self.state.sessions.get(id);
@@ -274,7 +302,7 @@ impl Turn<'_> {
         let waiting: Vec<_> = waiting.into_iter().filter(attached).collect();
         match waiting.as_slice() {
             [] => {}
-            [only] => self.grant_exclusive(only),
+            [only] if self.state.lease.shared.is_empty() => self.grant_exclusive(only),
             several => {
                 for id in several {
                     self.state.lease.shared.insert(id.clone());
@@ -286,6 +314,9 @@ impl Turn<'_> {
 
     /// One session is left in shared mode: it decides alone again.
     fn upgrade_last(&mut self) {
+        if self.server_waits() || self.state.frozen.is_some() {
+            return;
+        }
         if self.state.lease.shared.len() == 1
             && let Some(last) = self.state.lease.shared.pop_first()
         {

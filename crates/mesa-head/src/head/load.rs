@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use mesa_meta::{Batch, Committed, Key, MetaErrorKind, Range, Table, Version};
+use mesa_meta::{Batch, Committed, Key, MetaErrorKind, Range, Table as Rows, Version};
 use mesa_proto::convert::content_from_wire;
 use mesa_repo::Catalog;
 use mesa_store::OrgPacks;
-use mesa_types::{ContentRef, FileId, HeadId, Nanos, RepoId, SessionId};
+use mesa_types::{ContentRef, FileId, HeadId, Nanos, ObjectId, RepoId, SessionId};
 use tokio::sync::{RwLock, mpsc};
 
 use super::{
@@ -24,6 +24,7 @@ use crate::{
     op::{Op, OpKind},
     rows::{self, HeadRow},
     tree::Tree,
+    versions::table::Table,
 };
 
 /// Log rows read at a time.
@@ -54,8 +55,9 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
         .ok_or_else(|| HeadError::not_found("REPO_NOT_FOUND", "there is no such repo"))?;
     let root = FileId::root_of(record.tag);
     let now = parts.catalog.now();
-    let base = mesa_types::ObjectId::from_slice(&row.base);
+    let base = ObjectId::from_slice(&row.base);
     let mut tree = load::tree(&parts.packs, base, root, Nanos(row.created_ns)).await?;
+    let conflicts = conflicts(&parts.packs, &row).await?;
     let mut replay = Replay {
         unsealed: Unsealed::default(),
         recent: Recent::starting_at(row.sealed_seq),
@@ -74,11 +76,12 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
         });
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let state = State {
-        unsealed_since: (row.seq > row.sealed_seq).then_some(now),
+        unsealed_since: (row.seq > row.sealed_seq || row.recommit).then_some(now),
         row,
         version,
         taken_over,
         tree,
+        conflicts,
         unsealed: replay.unsealed,
         sessions: HashMap::new(),
         lease: Lease {
@@ -92,6 +95,11 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
         idle_since: now,
         stopping: false,
         streams: 0,
+        recommitting: false,
+        edits: std::collections::VecDeque::new(),
+        closing: Vec::new(),
+        freezers: std::collections::VecDeque::new(),
+        frozen: None,
     };
     let head = Head {
         id,
@@ -106,6 +114,17 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
     Ok((Arc::new(head), inbox))
 }
 
+/// What is in conflict in a head.
+async fn conflicts(packs: &OrgPacks, row: &HeadRow) -> Result<Option<Arc<Table>>> {
+    if row.no_conflicts {
+        return Ok(None);
+    }
+    match ObjectId::from_slice(&row.conflicts) {
+        Some(id) => Ok(Some(Arc::new(Table::read(packs, id).await?))),
+        None => Table::of_root(packs, ObjectId::from_slice(&row.base)).await,
+    }
+}
+
 /// Writes the head's row with the next epoch: whoever had it before can no longer append. On a full
 /// store nobody can, and the row is left alone until something else is written (`false`): a full
 /// disk is no reason not to read.
@@ -115,14 +134,14 @@ async fn take_over(parts: &Parts, id: &HeadId) -> Result<(HeadRow, Version, bool
         let stored = parts
             .catalog
             .meta()
-            .get(Table::Heads, &key)
+            .get(Rows::Heads, &key)
             .await?
             .ok_or_else(|| HeadError::not_found("HEAD_NOT_FOUND", "the head does not exist"))?;
         let mut row: HeadRow = rows::decode(&stored.value)?;
         row.epoch += 1;
         let mut batch = Batch::new();
-        batch.is(Table::Heads, key.clone(), stored.version).put(
-            Table::Heads,
+        batch.is(Rows::Heads, key.clone(), stored.version).put(
+            Rows::Heads,
             key.clone(),
             rows::encode(&row),
         );
@@ -166,7 +185,7 @@ impl Replay {
         let mut next = from + 1;
         while next <= to {
             let meta = parts.catalog.meta();
-            let page = meta.scan(Table::OpLog, &range, PAGE, false).await?;
+            let page = meta.scan(Rows::OpLog, &range, PAGE, false).await?;
             let Some(last) = page.last() else {
                 break;
             };

@@ -1,27 +1,64 @@
 //! The first operation of a pending head: its change comes into being.
 
+use bytes::Bytes;
 use mesa_meta::Table;
+use mesa_proto::v1;
 use mesa_repo::{Actor, Bookmark, CatalogEvent, Change, ChangeState, RecordBatch, Signature};
-use mesa_types::{BookmarkName, KeyId, SessionId};
+use mesa_types::{BookmarkName, ChangeId, KeyId};
 
 use super::{change_id, turn::Turn};
-use crate::{error::Result, rows};
+use crate::{edit::Describe, error::Result, rows};
+
+/// Who makes the change, and what it is to say.
+#[derive(Debug, Clone)]
+pub(crate) struct Birth {
+    pub actor: Actor,
+    /// Names the bookmark that keeps the work if the one it follows was moved meanwhile.
+    pub name: String,
+    pub describe: Describe,
+}
+
+impl Birth {
+    /// By the operations of a session.
+    pub fn of_entry(entry: &v1::LogEntry) -> Self {
+        Self {
+            actor: Actor {
+                key: entry.key.parse::<KeyId>().ok(),
+                source: entry.origin.clone(),
+                request: entry.session.clone(),
+            },
+            name: entry.session.clone(),
+            describe: Describe::default(),
+        }
+    }
+}
 
 impl Turn<'_> {
-    /// Adds the change to the batch and moves the bookmark to it.
-    pub async fn materialize(&mut self, id: &SessionId, key: Option<KeyId>) -> Result<()> {
+    /// A session follows a bookmark: it goes along to the head's next change.
+    pub fn follow(&mut self, name: &BookmarkName) {
+        let follows = &mut self.state.row.follows;
+        if !follows.iter().any(|known| known == name.as_str()) {
+            follows.push(name.to_string());
+            self.touch_head();
+        }
+    }
+
+    /// Adds the change to the batch and moves the bookmarks to it.
+    pub async fn materialize(&mut self, birth: Birth) -> Result<()> {
         let Some(pending) = self.state.row.pending.take() else {
             return Ok(());
         };
         let (org, repo) = (self.head.org().clone(), self.head.repo.clone());
         let catalog = self.head.catalog.clone();
         let change = self.state.change();
-        let parent = change_id(&pending.parent);
-        let actor = Actor {
-            key: key.clone(),
-            source: "mount".to_owned(),
-            request: id.as_str().to_owned(),
-        };
+        let Birth {
+            actor,
+            name,
+            describe,
+        } = birth;
+        let author = describe
+            .author
+            .unwrap_or_else(|| author(actor.key.as_ref()));
         let record = Change {
             id: change,
             org: org.clone(),
@@ -29,10 +66,10 @@ impl Turn<'_> {
             state: ChangeState::Open,
             commit: None,
             root: self.state.base(),
-            parents: vec![parent],
-            message: String::new(),
-            author: author(key.as_ref()),
-            committer: None,
+            parents: pending.parents.iter().map(|id| change_id(id)).collect(),
+            message: describe.message.unwrap_or_default(),
+            author,
+            committer: describe.committer,
             conflicted: false,
             evolutions: 0,
             head: Some(self.head.id.clone()),
@@ -40,47 +77,62 @@ impl Turn<'_> {
             updated: self.now,
         };
         catalog.create_change_in(&mut self.batch, &record, &actor);
-        if let Ok(name) = pending.bookmark.parse::<BookmarkName>() {
-            self.batch
-                .delete(Table::Heads, rows::pending_key(&org, &repo, &name));
+        self.change_written = true;
+        let parent = pending.parent();
+        let mut left_behind = !pending.bookmarks.is_empty();
+        for name in &pending.bookmarks {
+            let Ok(name) = name.parse::<BookmarkName>() else {
+                continue;
+            };
+            let key = rows::pending_key(&org, &repo, &name);
+            self.drop_pending_key(key).await?;
             let read = catalog.bookmark(&org, &repo, &name).await?;
-            let to = Some(change);
-            match read {
-                Some(read) if read.change == parent => {
-                    catalog.move_bookmark_in(&mut self.batch, &read, change, &actor);
-                    self.events.push(CatalogEvent::BookmarkMoved {
-                        org,
-                        repo,
-                        name,
-                        from: Some(parent),
-                        to,
-                    });
-                }
-                // Somebody moved the bookmark meanwhile: the work keeps a name of its own.
-                _ => {
-                    let text = format!("recovered/{id}-0");
-                    if let Ok(name) = text.parse::<BookmarkName>() {
-                        self.batch.put_record(&Bookmark {
-                            org: org.clone(),
-                            repo: repo.clone(),
-                            name: name.clone(),
-                            change,
-                            created: self.now,
-                            updated: self.now,
-                        });
-                        self.events.push(CatalogEvent::BookmarkMoved {
-                            org,
-                            repo,
-                            name,
-                            from: None,
-                            to,
-                        });
-                    }
-                }
+            if let Some(read) = read.filter(|read| read.change == parent) {
+                catalog.move_bookmark_in(&mut self.batch, &read, change, &actor);
+                self.moved(name, Some(parent), change);
+                left_behind = false;
+            }
+        }
+        if left_behind {
+            // Somebody moved the bookmark meanwhile: the work keeps a name of its own.
+            let text = format!("recovered/{name}-0");
+            if let Ok(name) = text.parse::<BookmarkName>() {
+                self.batch.put_record(&Bookmark {
+                    org,
+                    repo,
+                    name: name.clone(),
+                    change,
+                    created: self.now,
+                    updated: self.now,
+                });
+                self.moved(name, None, change);
             }
         }
         self.touch_head();
         Ok(())
+    }
+
+    /// Removes the row that leads openers of a bookmark here, if it does.
+    pub async fn drop_pending_key(&mut self, key: mesa_meta::Key) -> Result<()> {
+        let meta = self.head.catalog.meta();
+        if let Some(row) = meta.get(Table::Heads, &key).await?
+            && row.value == Bytes::copy_from_slice(self.head.id.as_str().as_bytes())
+        {
+            self.batch
+                .is(Table::Heads, key.clone(), row.version)
+                .delete(Table::Heads, key);
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self, name: BookmarkName, from: Option<ChangeId>, to: ChangeId) {
+        self.events.push(CatalogEvent::BookmarkMoved {
+            org: self.head.org().clone(),
+            repo: self.head.repo.clone(),
+            name,
+            from,
+            to: Some(to),
+        });
     }
 }
 

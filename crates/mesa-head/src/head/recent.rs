@@ -66,6 +66,16 @@ impl Recent {
         )
     }
 
+    /// The newest entry.
+    pub fn last(&self) -> Option<Arc<v1::LogEntry>> {
+        self.entries.back().map(|(entry, _)| Arc::clone(entry))
+    }
+
+    /// Whether a session or writer of the server's has operations here.
+    pub fn has_writer(&self, writer: &str) -> bool {
+        self.entries.iter().rev().any(|(e, _)| e.session == writer)
+    }
+
     /// Digest of the operation with this client sequence, if known.
     pub fn digest(&self, session: &str, client_seq: u64) -> Option<[u8; 32]> {
         self.entries.iter().rev().find_map(|(entry, _)| {

@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
-use mesa_meta::{Range, Table};
+use mesa_meta::Table;
 use mesa_proto::v1::{self, server_message::Kind};
 use mesa_repo::Actor;
 use mesa_types::{GitOid, Nanos};
+use mesa_vcs::tree::TreePath;
 
 use super::{
     Head, State,
     command::{Command, SealedAt},
     oid,
-    recent::last_seq,
     turn::Turn,
 };
 use crate::{
     content::Unsealed,
+    edit::{ConflictEdit, Describe, Edit, Expect},
     error::Result,
-    rows,
+    oplog::keep::{self, Kept},
+    rows::{self, IdSpan},
     seal::{self, Built, Lineage, SealInput},
     tree::Tree,
+    versions::{apply, table::Table as Conflicts},
 };
 
 /// Old log rows removed by one seal.
@@ -31,6 +34,11 @@ impl State {
     /// Whether there is anything to seal.
     pub fn is_unsealed(&self) -> bool {
         self.row.seq > self.row.sealed_seq
+    }
+
+    /// Whether a seal would make something new.
+    pub fn needs_seal(&self) -> bool {
+        self.is_unsealed() || self.row.recommit || self.recommitting
     }
 
     /// Where the head is sealed.
@@ -46,7 +54,7 @@ impl State {
     /// When the next seal is due by itself.
     pub fn seal_due(&self, head: &Head) -> Option<Nanos> {
         let since = self.unsealed_since?;
-        if self.sealing.is_some() || !self.is_unsealed() {
+        if self.sealing.is_some() || !self.needs_seal() {
             return None;
         }
         let config = &head.config;
@@ -66,7 +74,7 @@ impl State {
 impl Turn<'_> {
     /// Begins a seal of everything up to now, unless one runs or there is nothing to seal.
     pub fn start_seal(&mut self) {
-        if self.state.sealing.is_some() || !self.state.is_unsealed() {
+        if self.state.sealing.is_some() || !self.state.needs_seal() {
             return;
         }
         let seq = self.state.row.seq;
@@ -82,11 +90,17 @@ impl Turn<'_> {
                 change: self.state.change(),
                 parents: row.parent_commits.iter().filter_map(|b| oid(b)).collect(),
                 generation: row.generation,
-                snap: row.commit_snap[..].try_into().ok(),
+                snap: row.commit_snap[..]
+                    .try_into()
+                    .ok()
+                    .filter(|_| !row.recommit),
                 now: self.now,
             }),
             pointer_bytes: self.head.config.pointer_bytes,
+            conflicts: self.state.conflicts.clone(),
+            root: self.head.root,
         };
+        self.state.recommitting = std::mem::take(&mut self.state.row.recommit);
         self.state.sealing = Some(seq);
         self.state.unsealed_since = None;
         let head = Arc::clone(self.head);
@@ -101,11 +115,14 @@ impl Turn<'_> {
     /// sequence now.
     pub async fn finish_seal(&mut self, built: Result<Built>) -> Result<bool> {
         self.state.sealing = None;
+        // Not stored as done before the commit is.
+        let recommitting = std::mem::take(&mut self.state.recommitting);
         let built = match built {
             Ok(built) => built,
             Err(error) => {
                 tracing::warn!(head = %self.head.id, %error, "seal failed");
-                self.seal_again();
+                self.state.row.recommit |= recommitting;
+                self.seal_again(RETRY);
                 return Ok(false);
             }
         };
@@ -117,18 +134,28 @@ impl Turn<'_> {
                 .await?;
             if fresh.is_none_or(|fresh| fresh.version != read.version) {
                 // The description changed meanwhile: the commit has to say the new one.
-                self.seal_again();
+                self.state.row.recommit |= recommitting;
+                self.seal_again(Nanos(0));
                 return Ok(false);
             }
+            self.change_written = true;
             let actor = Actor::server();
             let root = Some(built.root);
-            catalog.seal_change_in(&mut self.batch, &read, &commit, root, &actor);
+            let conflicted = built.conflicts.is_some();
+            catalog.seal_change_in(&mut self.batch, &read, &commit, root, conflicted, &actor);
             self.state.row.commit = bytes::Bytes::copy_from_slice(&commit.oid.0);
             self.state.row.commit_snap = bytes::Bytes::copy_from_slice(&built.snap);
         }
         let seq = built.sealed.seq;
+        self.keep_base();
+        self.state.row.base_ns = self.now.0;
         self.state.row.base = bytes::Bytes::copy_from_slice(&built.root.0);
         self.state.row.sealed_seq = seq;
+        self.take_conflicts(
+            built.conflicts_were.as_ref(),
+            built.conflicts,
+            &built.leftovers,
+        );
         self.touch_head();
         built.index.add_to(&mut self.batch);
         self.batch.writes.extend(built.git_rows.writes);
@@ -144,7 +171,7 @@ impl Turn<'_> {
         self.state
             .recent
             .trim(seq, config.recent_entries, config.recent_bytes);
-        if self.state.is_unsealed() {
+        if self.state.needs_seal() {
             self.state.unsealed_since.get_or_insert(self.now);
         }
         let sealed = v1::Sealed {
@@ -157,29 +184,87 @@ impl Turn<'_> {
         Ok(true)
     }
 
-    fn seal_again(&mut self) {
-        self.state.unsealed_since.get_or_insert(self.now);
-        self.state.seal_after = Nanos(self.now.0 + RETRY.0);
+    /// Takes what a seal found of the conflicts it began with.
+    fn take_conflicts(
+        &mut self,
+        were: Option<&Arc<Conflicts>>,
+        now: Option<Arc<Conflicts>>,
+        leftovers: &[TreePath],
+    ) {
+        let same = match (were, &self.state.conflicts) {
+            (Some(were), Some(are)) => Arc::ptr_eq(were, are),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            // Resolved or made meanwhile: the next seal looks.
+            return;
+        }
+        self.state.conflicts = now;
+        self.state.row.conflicts = bytes::Bytes::new();
+        self.state.row.no_conflicts = false;
+        let files = leftovers.iter().filter_map(|path| apply::remove(path).ok());
+        let files: Vec<_> = files.collect();
+        if !files.is_empty() {
+            let edit = Edit {
+                id: format!("resolved-{}", self.head.catalog.unique()),
+                files,
+                ids: IdSpan::default(),
+                actor: Actor::server(),
+                origin: "resolved",
+                describe: Describe::default(),
+                expect: Expect {
+                    change: Some(self.state.change()),
+                    ..Expect::default()
+                },
+                commit: false,
+                undone: None,
+                conflicts: ConflictEdit::Keep,
+            };
+            let head = Arc::clone(self.head);
+            tokio::spawn(async move {
+                let (reply, done) = tokio::sync::oneshot::channel();
+                // A head that leaves memory first leaves them behind, as files.
+                if head
+                    .commands
+                    .send(Command::Edit(Box::new(edit), reply))
+                    .await
+                    .is_ok()
+                {
+                    let _ = done.await;
+                }
+            });
+        }
     }
 
-    /// Removes log rows that are sealed and older than the retention.
+    /// Keeps the base for states of the past before the head gets another one.
+    pub fn keep_base(&mut self) {
+        let row = &self.state.row;
+        let base = rows::BaseRow {
+            seq: row.sealed_seq,
+            base: row.base.clone(),
+            at_ns: keep::base_time(row),
+        };
+        let key = rows::base_key(self.head.org(), &self.head.id, row.sealed_seq);
+        self.batch.put(Table::Heads, key, rows::encode(&base));
+    }
+
+    fn seal_again(&mut self, after: Nanos) {
+        self.state.unsealed_since.get_or_insert(self.now);
+        self.state.seal_after = Nanos(self.now.0 + after.0);
+    }
+
+    /// Removes log rows that nobody needs any more.
     async fn drop_old_log(&mut self) -> Result<()> {
-        let range = Range::prefix(rows::log_prefix(self.head.org(), &self.head.id));
-        let before = self.now.0 - self.head.config.log_life.0;
-        let meta = self.head.catalog.meta();
-        // Rows can be large: look at one before reading many.
-        for limit in [1, LOG_ROWS_MAX] {
-            let old = meta.scan(Table::OpLog, &range, limit, false).await?;
-            for stored in old {
-                let entry = rows::log_entry(&stored.row.value)?;
-                if entry.received_ns >= before || last_seq(&entry) > self.state.row.sealed_seq {
-                    return Ok(());
-                }
-                if limit > 1 {
-                    self.batch.delete(Table::OpLog, stored.key);
-                }
-            }
-        }
+        let kept = Kept {
+            catalog: &self.head.catalog,
+            config: &self.head.config,
+            org: self.head.org(),
+            head: &self.head.id,
+            row: &self.state.row,
+            now: self.now,
+        };
+        kept.old_log(&mut self.batch, LOG_ROWS_MAX).await?;
         Ok(())
     }
 }
@@ -189,6 +274,7 @@ pub(crate) async fn snapshot(
     parts: &super::load::Parts,
     tree: &Tree,
     unsealed: &Unsealed,
+    conflicts: Option<Arc<Conflicts>>,
     seq: u64,
 ) -> Result<Option<Built>> {
     let Some(plan) = tree.seal_plan(seq) else {
@@ -199,6 +285,8 @@ pub(crate) async fn snapshot(
         unsealed: unsealed.snapshot(),
         lineage: None,
         pointer_bytes: parts.config.pointer_bytes,
+        conflicts,
+        root: tree.root(),
     };
     Ok(Some(
         seal::build(&parts.packs, &parts.catalog, input).await?,

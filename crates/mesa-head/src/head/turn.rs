@@ -37,6 +37,8 @@ pub(crate) struct Turn<'a> {
     pub stop: bool,
     /// The head's row goes with this turn.
     pub discarded: bool,
+    /// The change's record is in the batch: another write of it has to wait for the next turn.
+    pub change_written: bool,
 }
 
 enum Out {
@@ -66,6 +68,7 @@ impl<'a> Turn<'a> {
             events: Vec::new(),
             stop: false,
             discarded: false,
+            change_written: false,
         }
     }
 

@@ -14,7 +14,8 @@ use mesa_types::{HeadId, Nanos, OrgId, SessionId};
 use super::Heads;
 use crate::{
     error::{HeadErrorKind, Result},
-    head::{command::Command, recent::last_seq},
+    head::command::Command,
+    oplog::keep::Kept,
     rows::{self, HeadRow, SessionRow},
 };
 
@@ -91,8 +92,8 @@ impl Heads {
             let Some(id) = head_of(org, &entry.key) else {
                 continue;
             };
-            into.log_rows += self.trim_log(org, &id, row.sealed_seq).await?;
-            if row.pending.is_some() && row.seq == 0 && row.created_ns < fresh {
+            into.log_rows += self.trim_past(org, &id, &row).await?;
+            if row.pending.is_some() && row.created_ns < fresh {
                 let gone = self.call(org, &id, Command::Discard).await;
                 into.heads += usize::from(found(gone)?.unwrap_or(false));
             }
@@ -148,27 +149,21 @@ impl Heads {
         Ok(true)
     }
 
-    /// Removes the oldest rows of a head's log that are sealed and past their time.
-    async fn trim_log(&self, org: &OrgId, head: &HeadId, sealed_seq: u64) -> Result<usize> {
-        let range = Range::prefix(rows::log_prefix(org, head));
-        let before = self.catalog().now().0 - self.config().log_life.0;
-        let meta = self.catalog().meta();
+    /// Removes the oldest of what is kept of a head's past, as far as nobody needs it.
+    async fn trim_past(&self, org: &OrgId, head: &HeadId, row: &HeadRow) -> Result<usize> {
+        let kept = Kept {
+            catalog: self.catalog(),
+            config: self.config(),
+            org,
+            head,
+            row,
+            now: self.catalog().now(),
+        };
         let mut batch = Batch::new();
-        // Rows can be large: look at one before reading many.
-        'rows: for limit in [1, LOG_ROWS_MAX] {
-            for stored in meta.scan(Table::OpLog, &range, limit, false).await? {
-                let entry = rows::log_entry(&stored.row.value)?;
-                if entry.received_ns >= before || last_seq(&entry) > sealed_seq {
-                    break 'rows;
-                }
-                if limit > 1 {
-                    batch.delete(Table::OpLog, stored.key);
-                }
-            }
-        }
-        let removed = batch.writes.len();
-        if removed > 0 {
-            meta.commit(batch).await?;
+        let removed = kept.old_log(&mut batch, LOG_ROWS_MAX).await?;
+        kept.old_marks(&mut batch).await?;
+        if !batch.writes.is_empty() {
+            self.catalog().meta().commit(batch).await?;
         }
         Ok(removed)
     }

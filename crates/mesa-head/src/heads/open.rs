@@ -24,9 +24,14 @@ const ATTEMPTS: usize = 8;
 const TEXT_MAX: usize = 200;
 
 /// A head and how it was found.
-struct Found {
-    head: HeadId,
-    bookmark: Option<BookmarkName>,
+pub(super) struct Found {
+    pub head: HeadId,
+    /// Its change, perhaps one that does not exist yet.
+    pub change: ChangeId,
+    /// Of a pending head: the change it is on top of.
+    pub parent: Option<ChangeId>,
+    /// The bookmark it was found by.
+    pub bookmark: Option<BookmarkName>,
 }
 
 impl Heads {
@@ -85,6 +90,7 @@ impl Heads {
                     let join = Join {
                         session: session.clone(),
                         row: row.clone(),
+                        follows: found.bookmark.clone().filter(|_| !request.isolate),
                     };
                     Command::Join(Box::new(join), reply)
                 })
@@ -205,15 +211,16 @@ impl Heads {
         })
     }
 
-    async fn find_head(&self, repo: &Repo, target: Option<Target>, isolate: bool) -> Result<Found> {
+    pub(super) async fn find_head(
+        &self,
+        repo: &Repo,
+        target: Option<Target>,
+        isolate: bool,
+    ) -> Result<Found> {
         let bookmark = match target {
             Some(Target::Change(text)) => {
                 let id: ChangeId = text.parse().map_err(|_| no_change())?;
-                let head = self.head_at_change(repo, id, None, isolate).await?;
-                return Ok(Found {
-                    head,
-                    bookmark: None,
-                });
+                return self.head_at_change(repo, id, None, isolate).await;
             }
             Some(Target::Bookmark(name)) if !name.is_empty() => {
                 name.parse().map_err(|_| no_bookmark())?
@@ -225,37 +232,49 @@ impl Heads {
             .bookmark(&repo.org, &repo.id, &bookmark)
             .await?
             .ok_or_else(no_bookmark)?;
-        let head = self
+        let found = self
             .head_at_change(repo, read.change, Some(&bookmark), isolate)
             .await?;
         Ok(Found {
-            head,
             bookmark: Some(bookmark),
+            ..found
         })
     }
 
-    /// The head of an open change, or a pending one on top of a change that takes no writes.
+    /// The head of an open change, or a pending one on top of a change that takes no writes. An
+    /// isolated session never writes into a change of others: an open one is closed.
     async fn head_at_change(
         &self,
         repo: &Repo,
         id: ChangeId,
         bookmark: Option<&BookmarkName>,
         isolate: bool,
-    ) -> Result<HeadId> {
-        let mut change = None;
+    ) -> Result<Found> {
+        let mut parent = None;
         if !id.is_root() {
             let found = self.catalog().change(&repo.org, &repo.id, &id).await?;
-            change = Some(found.ok_or_else(no_change)?);
-        }
-        match change {
-            Some(change) if change.state == ChangeState::Open && !isolate => {
-                self.head_of_open(&change).await
+            let found = found.ok_or_else(no_change)?;
+            if found.state == ChangeState::Open && !isolate {
+                return Ok(Found {
+                    head: self.head_of_open(&found).await?,
+                    change: id,
+                    parent: None,
+                    bookmark: None,
+                });
             }
-            change => {
-                let follow = bookmark.filter(|_| !isolate);
-                self.pending_head(repo, change.as_deref(), follow).await
+            if found.state == ChangeState::Open {
+                self.close_change(repo, &id, ChangeState::Closed).await?;
             }
+            parent = Some(found.record);
         }
+        let follow = bookmark.filter(|_| !isolate);
+        let (head, change) = self.pending_head(repo, parent.as_ref(), follow).await?;
+        Ok(Found {
+            head,
+            change,
+            parent: Some(id),
+            bookmark: None,
+        })
     }
 
     /// The head of an open change; made if it never had one.
@@ -321,7 +340,7 @@ impl Heads {
         repo: &Repo,
         parent: Option<&Change>,
         follow: Option<&BookmarkName>,
-    ) -> Result<HeadId> {
+    ) -> Result<(HeadId, ChangeId)> {
         let meta = self.catalog().meta();
         let parent_id = parent.map_or(ChangeId::ROOT, |parent| parent.id);
         for _ in 0..ATTEMPTS {
@@ -335,9 +354,9 @@ impl Heads {
                             .ok()
                             .and_then(|text| text.parse::<HeadId>().ok());
                         if let Some(head) = head
-                            && self.is_pending_on(repo, &head, parent_id).await?
+                            && let Some(change) = self.is_pending_on(repo, &head, parent_id).await?
                         {
-                            return Ok(head);
+                            return Ok((head, change));
                         }
                         batch.is(Table::Heads, key, stored.version)
                     }
@@ -355,21 +374,26 @@ impl Heads {
                 batch.put(Table::Heads, key, head.as_str().to_owned());
             }
             if let Committed::Yes(_) = meta.commit(batch).await? {
-                return Ok(head);
+                return Ok((head, change_id(&row.change)));
             }
         }
         Err(HeadError::gone())
     }
 
-    async fn is_pending_on(&self, repo: &Repo, head: &HeadId, parent: ChangeId) -> Result<bool> {
+    /// The change of a head that is pending on top of `parent`.
+    async fn is_pending_on(
+        &self,
+        repo: &Repo,
+        head: &HeadId,
+        parent: ChangeId,
+    ) -> Result<Option<ChangeId>> {
         let key = rows::head_key(&repo.org, head);
         let Some(stored) = self.catalog().meta().get(Table::Heads, &key).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let row: HeadRow = rows::decode(&stored.value)?;
-        Ok(row
-            .pending
-            .is_some_and(|pending| change_id(&pending.parent) == parent))
+        let here = row.pending.filter(|pending| pending.parent() == parent);
+        Ok(here.map(|_| change_id(&row.change)))
     }
 
     async fn pending_row(
@@ -383,8 +407,10 @@ impl Heads {
             change: Bytes::copy_from_slice(&self.catalog().new_change_id().0),
             generation: 1,
             pending: Some(Pending {
-                parent: Bytes::copy_from_slice(&parent.map_or(ChangeId::ROOT, |p| p.id).0),
-                bookmark: follow.map_or(String::new(), ToString::to_string),
+                parents: vec![Bytes::copy_from_slice(
+                    &parent.map_or(ChangeId::ROOT, |p| p.id).0,
+                )],
+                bookmarks: follow.map(ToString::to_string).into_iter().collect(),
             }),
             created_ns: self.catalog().now().0,
             ..HeadRow::default()
@@ -406,7 +432,7 @@ impl Heads {
 }
 
 /// An object id as stored; empty = none.
-pub(super) fn stored_id(id: Option<ObjectId>) -> Bytes {
+pub(crate) fn stored_id(id: Option<ObjectId>) -> Bytes {
     id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.0))
 }
 
@@ -414,10 +440,10 @@ fn cut(text: &str) -> String {
     text.chars().take(TEXT_MAX).collect()
 }
 
-fn no_change() -> HeadError {
+pub(super) fn no_change() -> HeadError {
     HeadError::not_found("CHANGE_NOT_FOUND", "there is no such change")
 }
 
-fn no_bookmark() -> HeadError {
+pub(super) fn no_bookmark() -> HeadError {
     HeadError::not_found("BOOKMARK_NOT_FOUND", "there is no such bookmark")
 }

@@ -22,6 +22,7 @@ use crate::{
     },
     load,
     rows::{self, HeadRow, SessionRow},
+    versions::table::Table as Conflicts,
 };
 
 /// Commits looked at for one before the state wanted.
@@ -73,7 +74,7 @@ impl Heads {
         let change = catalog.new_change_id();
         let (number, bookmark) = self.recovery_name(repo, &lost).await?;
         let parent = match &from.pending {
-            Some(pending) => change_id(&pending.parent),
+            Some(pending) => pending.parent(),
             None => change_id(&from.change),
         };
         let (parents, generation) = match past.commit {
@@ -260,6 +261,7 @@ impl Heads {
         let root = FileId::root_of(repo.tag);
         let created = Nanos(from.created_ns);
         let mut tree = load::tree(&parts.packs, past.root, root, created).await?;
+        let conflicts = Conflicts::of_root(&parts.packs, past.root).await?;
         let mut replay = Replay {
             unsealed: Unsealed::default(),
             recent: Recent::default(),
@@ -270,9 +272,11 @@ impl Heads {
             tracing::warn!(%head, seq, %error, "recovery from an older state than last seen");
             return Ok((past.root, None));
         }
-        Ok(match snapshot(parts, &tree, &replay.unsealed, seq).await? {
-            Some(built) => (Some(built.root), Some(built.index)),
-            None => (past.root, None),
-        })
+        Ok(
+            match snapshot(parts, &tree, &replay.unsealed, conflicts, seq).await? {
+                Some(built) => (Some(built.root), Some(built.index)),
+                None => (past.root, None),
+            },
+        )
     }
 }

@@ -9,7 +9,10 @@ use mesa_repo::{Catalog, Change, Commit, Versioned};
 use mesa_store::OrgPacks;
 use mesa_types::{ChangeId, GitOid, Nanos, ObjectId, RepoId};
 
-use crate::error::{HeadError, Result};
+use crate::{
+    error::{HeadError, Result},
+    versions::git::ConflictGit,
+};
 
 /// Where a head's commits go.
 #[derive(Debug, Clone)]
@@ -42,6 +45,7 @@ impl Lineage {
         catalog: &Catalog,
         root: &Root,
         root_id: ObjectId,
+        conflict: Option<ConflictGit>,
         seq: u64,
     ) -> Result<Made> {
         let change = catalog
@@ -50,8 +54,13 @@ impl Lineage {
             .ok_or_else(|| HeadError::corrupt("the head's change does not exist"))?;
         let committer = change.committer.as_ref().unwrap_or(&change.author).clone();
         let author = change.author.clone();
+        let (tree, headers) = match conflict {
+            Some(conflict) => (Some(conflict.tree), conflict.headers),
+            None => (root.dir.git, Vec::new()),
+        };
         let text = CommitText {
-            tree: root.dir.git.unwrap_or(GitOid::EMPTY_TREE),
+            tree: tree.unwrap_or(GitOid::EMPTY_TREE),
+            conflict: headers,
             parents: self.parents.clone(),
             author: signature(&author, change.created),
             committer: signature(&committer, self.now),

@@ -271,6 +271,7 @@ fn seal(store: &mut Store, tree: &mut Tree, seq: u64) {
     let mut root = Root {
         dir: plan.root,
         links: sealed.links,
+        conflicts: None,
     };
     if let Some(listing) = sealed.dirs.get(&ROOT) {
         root.dir.dir = Some(listing.dir.clone());

@@ -55,6 +55,8 @@ pub struct CommitText {
     pub author: Signature,
     /// Committer.
     pub committer: Signature,
+    /// Whole header lines that describe conflicts, written before `change-id`.
+    pub conflict: Vec<u8>,
     /// The change, written as the `change-id` header.
     pub change: ChangeId,
     /// [`crate::tree::Root::snapshot_header`], written as the `mesa-snapshot` header.
@@ -74,7 +76,9 @@ impl CommitText {
         self.author.write(&mut out);
         out.push_str("\ncommitter ");
         self.committer.write(&mut out);
-        let _ = write!(out, "\nchange-id {}\n", self.change);
+        out.push('\n');
+        out.push_str(&String::from_utf8_lossy(&self.conflict));
+        let _ = writeln!(out, "change-id {}", self.change);
         if let Some(snap) = &self.snapshot {
             let _ = writeln!(out, "mesa-snapshot {}", hex::encode(snap));
         }

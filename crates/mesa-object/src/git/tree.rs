@@ -32,6 +32,18 @@ impl Mode {
             Self::Gitlink => "160000",
         }
     }
+
+    /// As read from a tree.
+    pub fn from_bytes(mode: &[u8]) -> Option<Self> {
+        let all = [
+            Self::File,
+            Self::Executable,
+            Self::Symlink,
+            Self::Tree,
+            Self::Gitlink,
+        ];
+        all.into_iter().find(|m| m.as_str().as_bytes() == mode)
+    }
 }
 
 /// An entry of a tree.
@@ -60,6 +72,25 @@ pub fn encode_tree(lines: &[TreeLine<'_>]) -> Result<(Vec<u8>, GitOid), Collisio
     }
     let oid = object_oid("tree", &out)?;
     Ok((out, oid))
+}
+
+/// The entries of a tree's bytes (without git's type header), in their order; `None` for what is not
+/// a tree, or has modes that nobody writes any more.
+pub fn decode_tree(bytes: &[u8]) -> Option<Vec<TreeLine<'_>>> {
+    let mut lines = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let space = rest.iter().position(|&b| b == b' ')?;
+        let nul = rest.iter().position(|&b| b == 0).filter(|&n| n > space)?;
+        let (oid, more) = rest[nul + 1..].split_first_chunk()?;
+        lines.push(TreeLine {
+            name: &rest[space + 1..nul],
+            mode: Mode::from_bytes(&rest[..space])?,
+            oid: GitOid(*oid),
+        });
+        rest = more;
+    }
+    Some(lines)
 }
 
 /// Git sorts directories as if their names ended in `/`.

@@ -296,7 +296,7 @@ pub(crate) fn encode_content(content: &ContentRef, out: &mut Vec<u8>) {
     out.extend(size.to_le_bytes());
 }
 
-fn decode_content(reader: &mut Reader<'_>) -> Result<ContentRef, TreeError> {
+pub(crate) fn decode_content(reader: &mut Reader<'_>) -> Result<ContentRef, TreeError> {
     let tag = reader.u8()?;
     if tag == 0 {
         return Ok(ContentRef::Empty);

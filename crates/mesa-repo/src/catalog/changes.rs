@@ -1,6 +1,6 @@
 //! Changes, commits and evolution.
 
-use mesa_meta::Batch;
+use mesa_meta::{Batch, Range};
 use mesa_types::{BookmarkName, ChangeId, CommitOid, ObjectId, OrgId, RepoId};
 use serde_json::json;
 
@@ -8,9 +8,12 @@ use super::{Actor, CAS_ATTEMPTS, Catalog};
 use crate::{
     error::Error,
     page::{Page, PageRequest},
-    record::{RecordBatch, Versioned},
+    record::{self, Record, RecordBatch, Versioned},
     records::{Change, ChangeState, Commit, Evolution, OperationKind},
 };
+
+/// Letters that the beginning of an id must have to be taken for one.
+const PREFIX_MIN: usize = 4;
 
 pub(super) fn missing(change: &ChangeId) -> Error {
     Error::not_found("CHANGE_NOT_FOUND", format!("there is no change {change}"))
@@ -27,7 +30,8 @@ impl Catalog {
         self.read(&Change::key_of(org, repo, id)).await
     }
 
-    /// What a change parameter names: an exact change id of the repo first, else a bookmark.
+    /// What a change parameter names: an exact change id of the repo first, else a bookmark, else
+    /// the beginning of an id, of at least [`PREFIX_MIN`] letters, that no other change has.
     pub async fn resolve_change(
         &self,
         org: &OrgId,
@@ -43,6 +47,23 @@ impl Catalog {
             && let Some(bookmark) = self.bookmark(org, repo, &name).await?
         {
             return Ok(bookmark.change);
+        }
+        if let Some((first, last)) = ids_from(text) {
+            let range = Range {
+                start: Change::key_of(org, repo, &first),
+                end: Change::key_of(org, repo, &last).successor_of_prefix(),
+            };
+            let found = self.meta().scan(Change::TABLE, &range, 2, false).await?;
+            match &found[..] {
+                [] => {}
+                [one] => return Ok(record::read::<Change>(&one.row)?.record.id),
+                _ => {
+                    return Err(Error::not_found(
+                        "CHANGE_AMBIGUOUS",
+                        format!("several changes have an id that begins with '{text}'"),
+                    ));
+                }
+            }
         }
         Err(Error::not_found(
             "CHANGE_NOT_FOUND",
@@ -99,12 +120,14 @@ impl Catalog {
         read: &Versioned<Change>,
         commit: &Commit,
         root: Option<ObjectId>,
+        conflicted: bool,
         actor: &Actor,
     ) -> Change {
         let now = self.now();
         let sealed = Change {
             commit: Some(commit.oid),
             root,
+            conflicted,
             evolutions: read.evolutions + 1,
             updated: now,
             ..read.record.clone()
@@ -174,6 +197,26 @@ impl Catalog {
         Err(Error::contended())
     }
 
+    /// Adds the end of an open change to a batch: it takes no more writes and has no head
+    /// (conflicts if the change's record changed meanwhile).
+    pub fn close_change_in(
+        &self,
+        batch: &mut Batch,
+        read: &Versioned<Change>,
+        state: ChangeState,
+    ) -> Change {
+        let closed = Change {
+            state,
+            head: None,
+            ..read.record.clone()
+        };
+        batch.replace_record(&closed, read.version);
+        let what = OperationKind::ChangeUpdated { change: closed.id };
+        let (org, repo) = (&closed.org, &closed.repo);
+        self.log_operation(batch, org, repo, &Actor::server(), what);
+        closed
+    }
+
     /// Sets a change's state.
     pub async fn set_change_state(
         &self,
@@ -212,5 +255,32 @@ impl Catalog {
         let prefix = Evolution::prefix(org, repo, change);
         let page = self.page::<Evolution>(&prefix, page, |_| true).await?;
         Ok(page.map(|r| r.record))
+    }
+}
+
+/// The first and last id that begin with a text.
+fn ids_from(text: &str) -> Option<(ChangeId, ChangeId)> {
+    if !(PREFIX_MIN..32).contains(&text.len()) {
+        return None;
+    }
+    // The letters count downwards: `z` is the digit 0.
+    let first = format!("{text:z<32}").parse().ok()?;
+    let last = format!("{text:k<32}").parse().ok()?;
+    Some((first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_begin_with_a_text() {
+        let (first, last) = ids_from("zzzy").unwrap();
+        assert_eq!(first.to_string(), "zzzyzzzzzzzzzzzzzzzzzzzzzzzzzzzz");
+        assert_eq!(last.to_string(), "zzzykkkkkkkkkkkkkkkkkkkkkkkkkkkk");
+        assert!(first < last);
+        for text in ["zzz", "main", "zzzj", "", &"k".repeat(32)] {
+            assert!(ids_from(text).is_none(), "{text}");
+        }
     }
 }

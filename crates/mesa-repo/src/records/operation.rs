@@ -43,6 +43,15 @@ pub enum OperationKind {
         /// After.
         to: ChangeId,
     },
+    /// A bookmark moved to a merge, as the entry of its move says too.
+    BookmarkMerged {
+        /// Name.
+        name: BookmarkName,
+        /// The change merged into it.
+        source: ChangeId,
+        /// The merge.
+        merge: ChangeId,
+    },
     /// A bookmark was deleted.
     BookmarkDeleted {
         /// Name.

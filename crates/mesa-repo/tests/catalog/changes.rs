@@ -40,7 +40,7 @@ async fn a_seal_is_one_batch_and_loses_to_a_faster_one() {
             let mut batch = Batch::new();
             let root = Some(ObjectId([n; 32]));
             f.catalog
-                .seal_change_in(&mut batch, &read, &commit(n), root, &actor());
+                .seal_change_in(&mut batch, &read, &commit(n), root, false, &actor());
             batch
         };
         let (first, second) = (seal(), seal());

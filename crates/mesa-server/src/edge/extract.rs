@@ -57,19 +57,47 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let media_type = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| v.split(';').next())
-            .map(|v| v.trim().to_ascii_lowercase());
-        if media_type.as_deref() != Some("application/json") {
-            return Err(ApiError::new(
-                ErrorCode::UnsupportedMediaType,
-                "the body must be sent with content-type: application/json",
-            ));
-        }
+        json_type(&request)?;
         let raw = read_body(request.into_body(), app.limits()).await?;
+        Self::parse(raw)
+    }
+}
+
+/// A JSON body that may carry files, and so be large.
+#[derive(Debug, Clone)]
+pub struct FilesBody<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequest<App> for FilesBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        json_type(&request)?;
+        let limits = app.limits();
+        let max = limits.files_body_bytes_max;
+        let raw = read_up_to(request.into_body(), max, limits).await?;
+        JsonBody::parse(raw).map(|body| Self(body.value))
+    }
+}
+
+fn json_type(request: &Request) -> Result<(), ApiError> {
+    let media_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.split(';').next())
+        .map(|v| v.trim().to_ascii_lowercase());
+    if media_type.as_deref() == Some("application/json") {
+        Ok(())
+    } else {
+        Err(ApiError::new(
+            ErrorCode::UnsupportedMediaType,
+            "the body must be sent with content-type: application/json",
+        ))
+    }
+}
+
+impl<T: DeserializeOwned> JsonBody<T> {
+    fn parse(raw: Bytes) -> Result<Self, ApiError> {
         // A list would be read as an object's values in order.
         if raw.trim_ascii_start().first() != Some(&b'{') {
             return Err(ApiError::bad_request("the body must be a JSON object"));
@@ -85,7 +113,11 @@ const DRAIN_BYTES_MAX: u64 = 64 << 20;
 
 /// A whole body within the limits of size and time.
 pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
-    let max = limits.json_body_bytes_max;
+    read_up_to(body, limits.json_body_bytes_max, limits).await
+}
+
+/// The same with another limit of size.
+pub async fn read_up_to(body: Body, max: usize, limits: &Limits) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("the body is larger than {max} bytes");
         ApiError::new(ErrorCode::PayloadTooLarge, message).detail("max_bytes", max)

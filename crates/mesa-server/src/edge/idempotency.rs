@@ -63,7 +63,9 @@ async fn run_once(app: App, request: Request, next: Next) -> Result<Response, Ap
             .text(name)
             .into(),
     };
-    let body = super::extract::read_body(body, place.app.limits()).await?;
+    let limits = place.app.limits();
+    let max = limits.files_body_bytes_max;
+    let body = super::extract::read_up_to(body, max, limits).await?;
     let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
     let digest = row::digest(parts.method.as_str(), target, &body);
     let version = match place.begin(&digest).await? {

@@ -55,8 +55,23 @@ const fn query(name: &'static str, description: &'static str, schema: fn() -> Va
     }
 }
 
+const fn required(name: &'static str, description: &'static str) -> Parameter {
+    Parameter {
+        required: true,
+        ..query(name, description, text)
+    }
+}
+
+fn conflicts() -> Value {
+    json!({"type": "string", "enum": ["include", "only", "exclude"], "default": "include"})
+}
+
 fn text() -> Value {
     json!({"type": "string"})
+}
+
+fn time() -> Value {
+    json!({"type": "string", "format": "date-time"})
 }
 
 fn limit() -> Value {
@@ -458,6 +473,62 @@ pub const OPERATIONS: &[Operation] = &[
         &[],
         of::<api::Bookmark>,
     ),
+    write(
+        "post",
+        ("/{org}/{repo}/bookmarks", "createBookmark", "Bookmark"),
+        "write",
+        "Makes a bookmark",
+        Some(of::<api::BookmarkCreate>),
+        (201, of::<api::Bookmark>),
+    ),
+    write(
+        "patch",
+        (
+            "/{org}/{repo}/bookmarks/{bookmark}",
+            "moveBookmark",
+            "Bookmark",
+        ),
+        "write",
+        "Moves a bookmark, and who writes to it",
+        Some(of::<api::BookmarkMove>),
+        (200, of::<api::BookmarkMoved>),
+    ),
+    write(
+        "delete",
+        (
+            "/{org}/{repo}/bookmarks/{bookmark}",
+            "deleteBookmark",
+            "Bookmark",
+        ),
+        "write",
+        "Deletes a bookmark",
+        None,
+        (200, of::<api::Success>),
+    ),
+    write(
+        "post",
+        ("/{org}/{repo}/bookmarks/merge", "mergeBookmark", "Bookmark"),
+        "write",
+        "Merges one bookmark into another",
+        Some(of::<api::BookmarkMerge>),
+        (200, of::<api::MergeResult>),
+    ),
+    Operation {
+        other_media_types: &["text/plain"],
+        ..get(
+            "/{org}/{repo}/diff",
+            "getDiff",
+            "Change",
+            "read",
+            "What differs between two changes, as JSON or as a patch",
+            &[
+                required("base_change_id", "A change or bookmark to compare with."),
+                required("head_change_id", "A change or bookmark to look at."),
+                query("conflicts", "Which paths are shown.", conflicts),
+            ],
+            of::<api::Diff>,
+        )
+    },
     get(
         "/{org}/{repo}/changes",
         "listChanges",
@@ -479,5 +550,95 @@ pub const OPERATIONS: &[Operation] = &[
         "Reads a change with the paths it changed",
         &[],
         of::<api::ChangeDetails>,
+    ),
+    write(
+        "post",
+        ("/{org}/{repo}/changes", "createChange", "Change"),
+        "write",
+        "Makes a change on top of another",
+        Some(of::<api::ChangeCreate>),
+        (201, of::<api::Change>),
+    ),
+    write(
+        "patch",
+        (
+            "/{org}/{repo}/changes/{change_id}",
+            "updateChange",
+            "Change",
+        ),
+        "write",
+        "Writes to a change, or resolves its conflicts",
+        Some(of::<api::ChangeUpdate>),
+        (200, of::<api::Change>),
+    ),
+    write(
+        "post",
+        (
+            "/{org}/{repo}/changes/{change_id}/new",
+            "closeChange",
+            "Change",
+        ),
+        "write",
+        "Closes a change; who writes to it goes on in a new one on top",
+        Some(of::<api::ChangeClose>),
+        (200, of::<api::ChangeClosed>),
+    ),
+    get(
+        "/{org}/{repo}/changes/{change_id}/operations",
+        "listActions",
+        "Operation",
+        "read",
+        "What programs and requests did to a change, newest first",
+        &[
+            LIMIT,
+            CURSOR,
+            query(
+                "path",
+                "Only actions that touched this path or something below it.",
+                text,
+            ),
+            query(
+                "since",
+                "Only actions that ended at this time or later.",
+                time,
+            ),
+            query("until", "Only actions that began before this time.", time),
+            query("session", "Only actions of this session.", text),
+            query("key_id", "Only actions of this key.", text),
+        ],
+        of::<api::ActionList>,
+    ),
+    get(
+        "/{org}/{repo}/changes/{change_id}/operations/{operation}",
+        "getAction",
+        "Operation",
+        "read",
+        "The action an operation belongs to, with all its operations",
+        &[LIMIT, CURSOR],
+        of::<api::ActionDetails>,
+    ),
+    write(
+        "post",
+        (
+            "/{org}/{repo}/changes/{change_id}/undo",
+            "undoAction",
+            "Operation",
+        ),
+        "write",
+        "Takes back what an action did; what was written later stays",
+        Some(of::<api::UndoRequest>),
+        (200, of::<api::UndoResult>),
+    ),
+    write(
+        "post",
+        (
+            "/{org}/{repo}/changes/{change_id}/restore",
+            "restorePaths",
+            "Operation",
+        ),
+        "write",
+        "Brings files and directories back as they were",
+        Some(of::<api::RestoreRequest>),
+        (200, of::<api::RestoreResult>),
     ),
 ];

@@ -1,15 +1,17 @@
 //! `/v1/{org}/{repo}/bookmarks`.
 
 use axum::{Json, extract::State};
-use mesa_api::{Bookmark, BookmarkList};
+use http::StatusCode;
+use mesa_api::{Bookmark, BookmarkCreate, BookmarkList, BookmarkMove, BookmarkMoved, Success};
 use mesa_repo::Scope;
 use mesa_types::BookmarkName;
 use serde::Deserialize;
 
+use super::repos::bookmark_name;
 use crate::{
     edge::{
         Caller,
-        extract::{Paging, UrlPath, UrlQuery},
+        extract::{JsonBody, Paging, UrlPath, UrlQuery},
     },
     error::ApiError,
     state::App,
@@ -66,4 +68,74 @@ pub async fn get(
         .await?
         .ok_or_else(missing)?;
     Ok(Json(shown(&bookmark, &repo.default_bookmark)))
+}
+
+/// Creates a bookmark.
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    UrlPath((org, repo)): UrlPath<(String, String)>,
+    body: JsonBody<BookmarkCreate>,
+) -> Result<(StatusCode, Json<Bookmark>), ApiError> {
+    let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
+    let name = bookmark_name(&body.value.name)?;
+    let catalog = app.catalog();
+    let change = catalog
+        .resolve_change(&repo.org, &repo.id, &body.value.change_id)
+        .await?;
+    let made = catalog
+        .create_bookmark(&repo.org, &repo.id, &name, change, &caller.actor)
+        .await?;
+    Ok((
+        StatusCode::CREATED,
+        Json(shown(&made, &repo.default_bookmark)),
+    ))
+}
+
+/// Points a bookmark at another change; who follows it goes on there.
+pub async fn shift(
+    State(app): State<App>,
+    caller: Caller,
+    UrlPath((org, repo, name)): UrlPath<(String, String, String)>,
+    body: JsonBody<BookmarkMove>,
+) -> Result<Json<BookmarkMoved>, ApiError> {
+    let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
+    let name = existing(&name)?;
+    let to = app
+        .catalog()
+        .resolve_change(&repo.org, &repo.id, &body.value.change_id)
+        .await?;
+    let backwards = body.value.allow_backwards;
+    let from = app
+        .heads()
+        .move_bookmark(&caller.actor, &repo, &name, to, backwards)
+        .await?;
+    Ok(Json(BookmarkMoved {
+        bookmark: Bookmark {
+            is_default: name == repo.default_bookmark,
+            name: name.to_string(),
+            change_id: to.to_string(),
+        },
+        from_change_id: Some(from.to_string()),
+    }))
+}
+
+/// Deletes a bookmark that is not the default one. What it named stays.
+pub async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    UrlPath((org, repo, name)): UrlPath<(String, String, String)>,
+) -> Result<Json<Success>, ApiError> {
+    let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
+    let name = existing(&name)?;
+    app.catalog()
+        .delete_bookmark(&repo.org, &repo.id, &name, &caller.actor)
+        .await?;
+    Ok(Json(Success::YES))
+}
+
+/// A name in a path: one that cannot be does not exist.
+pub(super) fn existing(name: &str) -> Result<BookmarkName, ApiError> {
+    name.parse()
+        .map_err(|_| ApiError::not_found("bookmark").narrowed("BOOKMARK_NOT_FOUND"))
 }

@@ -1,9 +1,13 @@
 //! `/v1/{org}/{repo}/changes`.
 
+pub mod files;
 mod walk;
+pub mod write;
 
 use axum::{Json, extract::State};
-use mesa_api::{Change, ChangeDetails, ChangeList, CommitIdentity, Signature, Timestamp};
+use mesa_api::{
+    Change, ChangeDetails, ChangeList, ChangeState, CommitIdentity, Signature, Timestamp,
+};
 use mesa_repo::{Commit, Scope};
 use mesa_types::{ChangeId, Nanos};
 use serde::Deserialize;
@@ -97,11 +101,14 @@ pub async fn get(
     if more {
         tracing::warn!(change = %id, "a change has more than {FILES_MAX} paths; the answer is cut");
     }
+    let conflicts = app.heads().conflict_paths(&repo, root).await?;
     let text = |path: Vec<u8>| String::from_utf8_lossy(&path).into_owned();
+    let files = files.into_iter();
+    let files = files.filter(|path| !conflicts.side_files.contains(path));
     Ok(Json(ChangeDetails {
         change: shown(&app, &change).await?,
-        files: files.into_iter().map(text).collect(),
-        conflicts: Vec::new(),
+        files: files.map(text).collect(),
+        conflicts: conflicts.paths.into_iter().map(text).collect(),
     }))
 }
 
@@ -130,6 +137,13 @@ pub(crate) async fn shown(app: &App, change: &mesa_repo::Change) -> Result<Chang
         id: change.id.to_string(),
         current_commit_oid: oid.map_or_else(no_commit, |oid| oid.to_string()),
         is_conflicted: change.conflicted,
+        state: match change.state {
+            mesa_repo::ChangeState::Open => ChangeState::Open,
+            mesa_repo::ChangeState::Closed => ChangeState::Closed,
+            mesa_repo::ChangeState::Abandoned => ChangeState::Abandoned,
+            // Nobody may write to one whose state this version does not know.
+            _ => ChangeState::Published,
+        },
         message: change.message.clone(),
         authors: vec![CommitIdentity {
             name: author.name.clone(),
@@ -175,6 +189,7 @@ pub(crate) fn virtual_root() -> Change {
         id: ChangeId::ROOT.to_string(),
         current_commit_oid: no_commit(),
         is_conflicted: false,
+        state: ChangeState::Published,
         message: String::new(),
         author: nobody.clone(),
         authors: Vec::new(),

@@ -3,7 +3,7 @@
 mod file;
 mod listing;
 mod path;
-mod range;
+pub(super) mod range;
 
 use axum::{
     extract::{RawQuery, State},
@@ -143,7 +143,7 @@ fn sha(record: &NodeRecord) -> String {
 }
 
 /// A name or path as text, and its bytes in base64 if the text does not say them.
-fn shown(bytes: &[u8]) -> (String, Option<String>) {
+pub(super) fn shown(bytes: &[u8]) -> (String, Option<String>) {
     use base64::{Engine, engine::general_purpose::STANDARD};
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),

@@ -33,23 +33,6 @@ async fn routing_errors_have_the_envelope() {
 }
 
 #[tokio::test]
-async fn routes_of_later_versions_say_so() {
-    let server = TestServer::start().await;
-    server.repo("demo").await;
-    for (method, path) in [
-        (Method::POST, "/acme/demo/bookmarks/merge"),
-        (Method::GET, "/acme/demo/diff"),
-        (Method::POST, "/acme/demo/bookmarks"),
-        (Method::PATCH, "/acme/demo/bookmarks/main"),
-    ] {
-        let answer = server.call(&server.admin, method, path, None).await;
-        let body = answer.refused(404, "NOT_FOUND");
-        let message = body["error"]["message"].as_str().unwrap();
-        assert!(message.contains("does not offer"), "{path}: {message}");
-    }
-}
-
-#[tokio::test]
 async fn request_ids_are_taken_over_or_made() {
     let server = TestServer::start().await;
     let ask = |id: &'static str| {

@@ -3,8 +3,8 @@
 use mesa_object::tree::NodeRecord;
 use mesa_types::{ContentRef, NodeKind};
 
-use super::TreeValue;
-use crate::Merge;
+use super::{Change, Stored, TreeValue};
+use crate::{Labels, Merge};
 
 /// A path in conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +40,67 @@ impl Conflict {
         })
     }
 
-    /// The contents of a conflict of regular files without terms that cancel, `None` for an
-    /// absent one; `None` if something else takes part.
-    pub fn contents(&self) -> Option<Merge<Option<ContentRef>>> {
-        let contents = self.simplified().try_map(|term| match term {
-            None => Ok(None),
-            Some(value) if value.kind() == NodeKind::File => Ok(Some(value.node.attr.content)),
-            Some(_) => Err(()),
-        });
-        Some(contents.ok()?.simplify())
+    /// The contents of a conflict of regular files with their labels, without terms that cancel;
+    /// `None` for an absent one. `None` altogether if something else takes part.
+    pub fn contents(&self, labels: &Labels) -> Option<(Labels, Merge<Option<ContentRef>>)> {
+        let (labels, contents) = if let Some(contents) = contents(&self.terms) {
+            (labels.clone(), contents)
+        } else {
+            let (labels, simple) = labels.simplify_with(&self.terms, |a, b| {
+                a.as_ref().map(TreeValue::substance) == b.as_ref().map(TreeValue::substance)
+            });
+            (labels, contents(&simple)?)
+        };
+        Some(labels.simplify_with(&contents, |a, b| a == b))
     }
+
+    /// What the first side has.
+    pub fn target(&self) -> Option<&TreeValue> {
+        self.terms.first().as_ref()
+    }
+
+    /// What the last side has.
+    pub fn source(&self) -> Option<&TreeValue> {
+        self.terms.adds().last().and_then(Option::as_ref)
+    }
+
+    /// What resolves the conflict by one of its sides ([`Self::target`], [`Self::source`]).
+    pub fn resolved_by(side: Option<&TreeValue>) -> Change {
+        side.map_or(Change::Remove, |value| Change::Put(Box::new(value.clone())))
+    }
+
+    /// The conflict after the file that shows it was written with part of it resolved: `stored` is
+    /// what its contents ([`Self::contents`]) became. `None` if that does not fit.
+    pub fn updated(&self, stored: &Merge<Option<Stored>>) -> Option<Self> {
+        let before = contents(&self.terms)?;
+        let now = stored.map(|term| term.map(|stored| stored.content));
+        let now = before.update_from_simplified(now)?;
+        let terms = self.terms.iter().zip(&now).map(|(term, content)| {
+            let content = (*content)?;
+            let known = stored.iter().flatten().find(|s| s.content == content);
+            let mut value = term.clone().unwrap_or(TreeValue {
+                node: (*self.shown).clone(),
+                links: None,
+            });
+            if value.node.attr.content != content {
+                value.node.attr.content = content;
+                value.node.git = known.map(|stored| stored.git);
+            }
+            Some(value)
+        });
+        Some(Self {
+            terms: Merge::from_terms(terms.collect())?,
+            ..self.clone()
+        })
+    }
+}
+
+/// The contents of terms that are regular files or absent.
+fn contents(terms: &Merge<Option<TreeValue>>) -> Option<Merge<Option<ContentRef>>> {
+    let contents = terms.try_map(|term| match term {
+        None => Ok(None),
+        Some(value) if value.kind() == NodeKind::File => Ok(Some(value.node.attr.content)),
+        Some(_) => Err(()),
+    });
+    contents.ok()
 }

@@ -87,8 +87,28 @@ pub async fn merge_trees<S: TreeStore>(
     roots: &Merge<Root>,
     options: &MergeOptions,
 ) -> Result<MergedTree, VcsError<S::Error>> {
+    run(store, roots, options, None).await
+}
+
+/// As [`merge_trees`], but outside of `paths` (and what is below them) everything stays as it is
+/// in the first tree, as for undoing or restoring some paths.
+pub async fn merge_paths<S: TreeStore>(
+    store: &S,
+    roots: &Merge<Root>,
+    paths: &[TreePath],
+    options: &MergeOptions,
+) -> Result<MergedTree, VcsError<S::Error>> {
+    run(store, roots, options, Some(paths)).await
+}
+
+async fn run<S: TreeStore>(
+    store: &S,
+    roots: &Merge<Root>,
+    options: &MergeOptions,
+    only: Option<&[TreePath]>,
+) -> Result<MergedTree, VcsError<S::Error>> {
     let values = roots.map(|root| Some(TreeValue::of_root(root)));
-    let mut walk = level::Walk::new(options.now);
+    let mut walk = level::Walk::new(options.now, only);
     walk.start(values);
     while walk.has_more() {
         walk.step(store).await?;

@@ -24,6 +24,7 @@ use super::{
     lru::Lru,
 };
 use crate::{
+    boot,
     fs::{Backing, FsError, FsResult},
     session::Later,
 };
@@ -490,7 +491,7 @@ fn changed(meta: &std::fs::Metadata) -> (i64, i64) {
 /// When the cache was first open since the machine was started; `None` if it was not yet. Files
 /// that changed later are known to be whole: a daemon that died meanwhile has not lost them.
 fn note_of_this_boot(dir: &Path) -> io::Result<Option<(i64, i64)>> {
-    let (path, now) = (dir.join("boot"), boot_id());
+    let (path, now) = (dir.join("boot"), boot::id());
     match std::fs::read(&path) {
         Ok(then) if then == now && !now.is_empty() => Ok(Some(changed(&path.metadata()?))),
         Ok(_) => Ok(None),
@@ -502,12 +503,8 @@ fn note_of_this_boot(dir: &Path) -> io::Result<Option<(i64, i64)>> {
 /// Remembers the present start of the machine. `false`: by the clock, files are newer than this.
 fn note_boot(dir: &Path, newest: (i64, i64)) -> io::Result<bool> {
     let path = dir.join("boot");
-    std::fs::write(&path, boot_id())?;
+    std::fs::write(&path, boot::id())?;
     Ok(newest <= changed(&path.metadata()?))
-}
-
-fn boot_id() -> Vec<u8> {
-    std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 #[cfg(test)]

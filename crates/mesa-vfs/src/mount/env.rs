@@ -133,11 +133,35 @@ impl Env {
             pid: caller.pid,
             exe: Arc::from(exe.as_ref().map_or("", |p| p.to_str().unwrap_or(""))),
             uid: caller.uid,
+            group: match caller.pid {
+                0 => 0,
+                pid => std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                    .ok()
+                    .and_then(|stat| process_group(&stat))
+                    .unwrap_or(0),
+            },
         };
         if actors.len() >= ACTORS_MAX {
             actors.clear();
         }
         actors.insert(caller.pid, (now, actor.clone()));
         actor
+    }
+}
+
+/// The process group in the text of `/proc/PID/stat`. The program's name before it may hold anything.
+fn process_group(stat: &str) -> Option<u32> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(2)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_group_follows_a_name_with_anything_in_it() {
+        assert_eq!(process_group("12 (a) b (c)) S 1 77 5 0 -1"), Some(77));
+        assert_eq!(process_group("12 (a"), None);
     }
 }

@@ -120,6 +120,12 @@ impl Files {
         old.chain(self.work(id).cloned()).collect()
     }
 
+    /// Files that a descriptor is open for writing on.
+    pub fn written(&self) -> Vec<FileId> {
+        let open = self.handles.values();
+        open.filter(|open| open.write).map(|open| open.id).collect()
+    }
+
     /// Files that have a work file.
     pub fn with_work(&self) -> Vec<FileId> {
         self.live

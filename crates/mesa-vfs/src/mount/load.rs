@@ -9,7 +9,10 @@ use mesa_proto::{
 };
 use mesa_types::{ContentRef, FileId};
 
-use super::repo::{Repo, State};
+use super::{
+    repo::{Repo, State},
+    sink::retire,
+};
 use crate::{
     fs::{FsError, FsResult},
     session::Later,
@@ -242,8 +245,17 @@ impl Taking {
             for listing in complete {
                 let id = listing.id;
                 let sole = state.sole;
+                let ids = listing.entries.iter().map(|(_, node)| node.attr.id);
+                let works = ids.filter(|id| state.files.work(*id).is_some());
+                let before: Vec<_> = works.map(|id| (id, state.tree.content(id))).collect();
                 let verdict = state.tree.take_listing(batch.head_seq, listing, sole);
                 outcome.push((id, Ok(verdict)));
+                for (file, content) in before {
+                    // Of files not known before, `resume_works` decides.
+                    if content.is_some() && state.tree.content(file) != content {
+                        retire(state, file);
+                    }
+                }
             }
         });
         Ok(outcome)

@@ -157,7 +157,7 @@ impl TreeSink for Sink {
 
     fn on_reload(&self, reload: &Reload, head_seq: HeadSeq) {
         tracing::info!(?reload, "reading all metadata again");
-        if matches!(reload, Reload::Replaced { .. }) {
+        if matches!(reload, Reload::Replaced { .. } | Reload::Switched { .. }) {
             let works = self.0.with(|state| {
                 state.fenced = None;
                 // Places of the old session mean nothing any more.

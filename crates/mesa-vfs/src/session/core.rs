@@ -165,6 +165,7 @@ impl Core {
                 pid: actor.pid,
                 exe: actor.exe.to_string(),
                 uid: actor.uid,
+                group: actor.group,
             };
             self.last_actor = (actor.clone(), Arc::new(wire));
         }

@@ -64,6 +64,8 @@ pub struct Session {
     /// Counts acknowledgements and uploads.
     progress: AtomicU64,
     pub(super) recoveries: Mutex<super::lost::Recoveries>,
+    pub(super) wanted: Mutex<Option<super::switch::Wanted>>,
+    pub(super) wake_switch: Notify,
     runtime: tokio::runtime::Handle,
 }
 
@@ -100,6 +102,8 @@ impl Session {
             closing: AtomicBool::new(false),
             progress: AtomicU64::new(0),
             recoveries: Mutex::default(),
+            wanted: Mutex::default(),
+            wake_switch: Notify::new(),
             runtime: tokio::runtime::Handle::current(),
         })
     }
@@ -147,6 +151,16 @@ impl Session {
     /// The head as last opened.
     pub fn info(&self) -> Arc<HeadInfo> {
         Arc::clone(&self.info.read())
+    }
+
+    /// The head went on to another change.
+    pub(super) fn note_change(&self, change: &str) {
+        let mut info = self.info.write();
+        if info.change_id != change {
+            let mut next = HeadInfo::clone(&info);
+            change.clone_into(&mut next.change_id);
+            *info = Arc::new(next);
+        }
     }
 
     /// How a change can be made now. Asks for the lease when there is none.
@@ -537,6 +551,17 @@ impl Session {
             known.is_some_and(|known| !stat.differs(&known))
         };
         same(pick.queued) && same(pick.stat)
+    }
+
+    /// Whether nobody can write to the file, as far as this machine can tell.
+    pub fn is_quiet(&self, work: &Arc<WorkFile>) -> bool {
+        let probe = self.config.quiet.as_ref();
+        work.is_dropped() || probe.is_none_or(|probe| work.look_quiet(&**probe))
+    }
+
+    /// Takes the server's word for where the head is.
+    pub fn note_place(&self, at: &v1::SealResponse) {
+        self.note_change(&at.change_id);
     }
 
     /// Folds the head into a commit now.

@@ -8,6 +8,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::switch::Elsewhere;
+use crate::boot;
+
 const VERSION: u32 = 1;
 
 /// The stored identity.
@@ -35,6 +38,9 @@ pub(super) struct Identity {
     /// been sent before. Later ones of the journal cannot be on the server.
     #[serde(default)]
     pub reach: Option<u64>,
+    /// Where it is, when not at the configured target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -56,6 +62,7 @@ impl Identity {
             journal,
             head_seq,
             reach: Some(0),
+            elsewhere: None,
         }
     }
 
@@ -104,7 +111,7 @@ impl StateDir {
     /// files and never synced may be gone. The note of the boot is not synced either: one that is
     /// cut off or missing beside a session tells the same.
     pub fn is_other_boot(&self) -> io::Result<bool> {
-        let now = boot_id();
+        let now = boot::id();
         match std::fs::read(self.path.join(BOOT)) {
             Ok(then) => Ok(then != now || now.is_empty()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -116,7 +123,7 @@ impl StateDir {
 
     /// Remembers the present start of the machine.
     pub fn note_boot(&self) -> io::Result<()> {
-        let (path, now) = (self.path.join(BOOT), boot_id());
+        let (path, now) = (self.path.join(BOOT), boot::id());
         if std::fs::read(&path).is_ok_and(|then| then == now) {
             return Ok(());
         }
@@ -203,11 +210,6 @@ impl StateDir {
             _ => Ok(()),
         }
     }
-}
-
-/// What the kernel calls this start of the machine; empty where it does not tell.
-fn boot_id() -> Vec<u8> {
-    std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -62,12 +62,16 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
             let me = Arc::clone(session);
             tokio::task::spawn_blocking(move || watch::look_at_all(&me));
         }
+        // Another change, but the same files: there is nothing to read again.
+        Kind::HeadMoved(moved) if moved.same_tree => session.note_change(&moved.change_id),
         Kind::HeadMoved(moved) => {
-            let head_seq = HeadSeq(moved.head_seq);
+            let (head_seq, change) = (HeadSeq(moved.head_seq), moved.change_id.clone());
             session.core.lock().head_seq = moved.head_seq;
             if let Some(sink) = session.sink() {
                 sink.on_reload(&Reload::HeadMoved(moved), head_seq);
             }
+            // Whoever waits for it finds the reading begun.
+            session.note_change(&change);
         }
         Kind::Fenced(fenced) => return Some(End::Fenced(fenced)),
         Kind::Ids(range) => {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     ClientSeq, Connection, HeadSeq, LeaseState, Reload, Session, away, core::Outgoing,
-    handle::COMPANY_WAIT, inbound, lost, open::timed_out, queue::CLIENT_SEQ_MAX,
+    handle::COMPANY_WAIT, inbound, lost, open::timed_out, queue::CLIENT_SEQ_MAX, switch,
 };
 use crate::fs::FsError;
 
@@ -29,6 +29,8 @@ pub(super) enum End {
     Failed(SyncError),
     /// The session ended on the server.
     Fenced(v1::Fenced),
+    /// Another one is to take its place.
+    Switch,
 }
 
 impl From<SyncError> for End {
@@ -53,6 +55,10 @@ pub(super) async fn run(session: Arc<Session>) {
         }
         let wait = match end {
             End::Closed => break,
+            End::Switch => {
+                switch::run(&session).await;
+                continue;
+            }
             End::Fenced(fenced) => match lost::replace(&session, fenced).await {
                 Ok(()) => continue,
                 Err(error) => note(&session, &error, delay),
@@ -88,14 +94,16 @@ pub(super) async fn run(session: Arc<Session>) {
         self::wait(&session, jitter(&session, wait)).await;
         delay = (delay * 2).min(tuning.backoff_max);
     }
+    session.wanted.lock().take();
     session.core.lock().connection = Connection::Closed;
     session.bump();
 }
 
-async fn wait(session: &Session, time: Duration) {
+async fn wait(session: &Arc<Session>, time: Duration) {
     tokio::select! {
         () = tokio::time::sleep(time) => {}
         () = session.wake_link.notified() => {}
+        () = session.wake_switch.notified() => switch::run(session).await,
     }
 }
 
@@ -216,6 +224,7 @@ async fn serve(session: &Arc<Session>) -> Result<End, End> {
         end = read(session, stream.from_server) => end,
         end = write(session, stream.to_server) => end,
         () = new_credential(session) => End::Failed(ended()),
+        () = session.wake_switch.notified() => End::Switch,
     };
     Ok(end)
 }

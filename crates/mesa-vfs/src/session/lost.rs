@@ -153,7 +153,7 @@ fn bare_content(file: FileId) -> v1::Op {
 /// Asks the server about a session whose token it refused: the newer token, or the bad news.
 pub(super) async fn reopen(session: &Arc<Session>) -> Result<(), SyncError> {
     let resume = resume(session);
-    let answer = match open::open_head(&session.config, Some(resume)).await {
+    let answer = match open::open_head(&session.present_config(), Some(resume)).await {
         Ok(answer) => answer,
         Err(error) => return Err(call_error(error)),
     };
@@ -216,13 +216,14 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
         Ok(Err(error)) => return Err(invalid(&format!("cannot keep the journal: {error}"))),
         Err(_) => return Err(invalid("cannot keep the journal")),
     }
-    let answer = open::open_head(&session.config, None)
+    let answer = open::open_head(&session.present_config(), None)
         .await
         .map_err(call_error)?;
     let info = head_info(&answer).map_err(call_error)?;
     let number = old.journal + 1;
     let (token, head_seq) = (answer.resume_token.clone(), answer.head_seq);
-    let identity = Identity::new(answer.session.clone(), &token, number, head_seq);
+    let mut identity = Identity::new(answer.session.clone(), &token, number, head_seq);
+    identity.elsewhere.clone_from(&old.elsewhere);
     let me = Arc::clone(session);
     let stored = identity.clone();
     let renewed = tokio::task::spawn_blocking(move || {

@@ -43,13 +43,18 @@ pub(super) async fn open_seeded(config: SessionConfig) -> Result<Opened, OpenErr
     open_with(config, true).await
 }
 
-async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenError> {
+async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, OpenError> {
     let dir = StateDir::open(&config.state_dir).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => OpenError::InUse(config.state_dir.clone()),
         _ => state(&config.state_dir, source),
     })?;
-    let at = |source| state(&config.state_dir, source);
+    let state_dir = config.state_dir.clone();
+    let at = |source| state(&state_dir, source);
     let stored = dir.load().map_err(at)?;
+    let elsewhere = stored.as_ref().and_then(|old| old.elsewhere.clone());
+    if let Some(elsewhere) = &elsewhere {
+        elsewhere.apply(&mut config).map_err(at)?;
+    }
     if dir.is_other_boot().map_err(at)? {
         // No mount is left that could go on without the server.
         away::remove(dir.path());
@@ -128,6 +133,7 @@ async fn open_with(config: SessionConfig, seeded: bool) -> Result<Opened, OpenEr
         next.reach = Some(reach_of(old, &known));
     }
     let reach = ClientSeq(next.reach.unwrap_or(0));
+    next.elsewhere = elsewhere;
     if !(same || seeded && identity.is_none()) {
         // Leftovers of a start that was cut off before it stored this number.
         kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?;

@@ -22,6 +22,12 @@ pub enum Reload {
         /// Bookmark that holds the work of the old session.
         recovery_bookmark: String,
     },
+    /// A fresh session took the place of one that had sent everything: the root may belong to
+    /// another change.
+    Switched {
+        /// The change the mount writes to now.
+        change_id: String,
+    },
 }
 
 /// New content of a file whose bytes were hashed after the operation had its place in the order.

@@ -159,6 +159,7 @@ impl FakeServer {
             change_id: "k".repeat(32),
             commit_oid: String::new(),
             head_seq: inner.seq,
+            same_tree: false,
         };
         let names: Vec<String> = inner.sessions.keys().cloned().collect();
         for name in names {

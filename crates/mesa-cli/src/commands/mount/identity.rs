@@ -217,18 +217,24 @@ fn whoami(
     let client = context.rest(settings, Some(secret.clone()))?;
     context.block_on(async {
         let mut delay = Duration::from_millis(50);
+        let mut last = None;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let error = match tokio::time::timeout(left, client.whoami()).await {
                 Ok(Ok(me)) => return Ok(me),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(gave_up(&format!("{} does not answer", plan.server))),
+                // What an attempt before was told says more than that time is up.
+                Err(_) => {
+                    let silent = || gave_up(&format!("{} does not answer", plan.server));
+                    return Err(last.map_or_else(silent, CliError::from));
+                }
             };
             let retry =
                 error.kind == RestErrorKind::Unreachable && error.code != CERTIFICATE_REFUSED;
             if !retry || Instant::now() + delay >= end {
                 return Err(CliError::from(error));
             }
+            last = Some(error);
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(Duration::from_secs(1));
         }

@@ -130,14 +130,8 @@ fn try_adopt(
 
 /// Whether the daemon sees a mount of its own there, in another mount namespace than ours.
 fn is_elsewhere(runtime: &RuntimeDir, at: &Path) -> bool {
-    let Some(at) = at.to_str() else { return false };
-    runtime.pids().iter().any(|pid| {
-        let table = std::fs::read_to_string(format!("/proc/{pid}/mounts")).unwrap_or_default();
-        table.lines().any(|line| {
-            let mut fields = line.split(' ').skip(1);
-            fields.next() == Some(at) && fields.next().is_some_and(|t| t.starts_with("fuse"))
-        })
-    })
+    let mut pids = runtime.pids().into_iter();
+    pids.any(|pid| mesa_fuse::is_mounted_for(pid, at))
 }
 
 /// A daemon lives but has no socket: it is starting, being restarted, or ending.

@@ -7,14 +7,14 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::StreamExt;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use mesa_api::{Content, ContentFile, ErrorCode, FileMode};
 use mesa_object::tree::NodeRecord;
 use mesa_types::NodeKind;
 
 use super::{
     BYTES, RepoPath, name_of,
-    range::{Wanted, wanted},
+    range::{answer, value, wanted},
     sha, shown,
 };
 use crate::{
@@ -70,7 +70,7 @@ pub(super) async fn json(
         encoding: "base64".to_owned(),
         content,
         mode: mode(record),
-        is_conflicted: false,
+        is_conflicted: snapshot.is_conflicted(&path.joined()).await?,
     };
     Ok(if symlink {
         Content::Symlink(file)
@@ -86,35 +86,15 @@ pub(super) async fn bytes(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let size = record.attr.content.size();
-    let (status, range) = match wanted(headers, size) {
-        Wanted::Whole => (StatusCode::OK, 0..size),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Wanted::Outside => {
-            let whole = format!("bytes */{size}");
-            return Err(ApiError::new(
-                ErrorCode::RangeNotSatisfiable,
-                format!("the content has {size} bytes"),
-            )
-            .header(header::CONTENT_RANGE, value(&whole)));
-        }
-    };
-    let mut answer = vec![
+    let (status, range, span) = answer(wanted(headers, size), size)?;
+    let common = [
         (header::CONTENT_TYPE, HeaderValue::from_static(BYTES)),
-        (
-            header::CONTENT_LENGTH,
-            HeaderValue::from(range.end - range.start),
-        ),
-        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (header::ETAG, value(&format!("\"{}\"", sha(record)))),
         (
-            HeaderName::from_static("x-content-type-options"),
+            header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ),
     ];
-    if status == StatusCode::PARTIAL_CONTENT {
-        let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-        answer.push((header::CONTENT_RANGE, value(&part)));
-    }
     let body = if record.attr.kind == NodeKind::Symlink {
         let span = range.start as usize..(range.end as usize).min(record.target.len());
         Body::from(record.target.slice(span))
@@ -129,12 +109,5 @@ pub(super) async fn bytes(
         });
         Body::from_stream(logged)
     };
-    let mut response = (status, body).into_response();
-    response.headers_mut().extend(answer);
-    Ok(response)
-}
-
-/// A header's value from text this module made.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+    Ok((status, common, span, body).into_response())
 }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mesa_api::ErrorCode;
+
+use crate::error::ApiError;
 
 /// What a request wants of a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,35 @@ pub fn wanted(headers: &HeaderMap, size: u64) -> Wanted {
     } else {
         Wanted::Part(range)
     }
+}
+
+/// Status, part and headers of an answer that is a content of `size` bytes or a part of it.
+pub fn answer(wanted: Wanted, size: u64) -> Result<(StatusCode, Range<u64>, HeaderMap), ApiError> {
+    let (status, range) = match wanted {
+        Wanted::Whole => (StatusCode::OK, 0..size),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Outside => {
+            let message = format!("the content has {size} bytes");
+            let error = ApiError::new(ErrorCode::RangeNotSatisfiable, message);
+            return Err(error.header(header::CONTENT_RANGE, value(&format!("bytes */{size}"))));
+        }
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(
+        header::CONTENT_LENGTH,
+        HeaderValue::from(range.end - range.start),
+    );
+    if status == StatusCode::PARTIAL_CONTENT {
+        let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        headers.insert(header::CONTENT_RANGE, value(&part));
+    }
+    Ok((status, range, headers))
+}
+
+/// A header's value from text made here.
+pub fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! The walk over directories.
 
-use std::collections::{BTreeMap, HashMap};
-
-use mesa_object::tree::{Entry, EntryTarget, NodeRecord};
-use mesa_types::{EntryName, FileId, Nanos, NodeKind, ObjectId};
+use mesa_object::tree::NodeRecord;
+use mesa_types::{EntryName, Nanos, NodeKind};
 
 use super::outcome::{Outcome, Visited};
 use crate::{
     Merge,
-    tree::{ConflictKind, TreePath, TreeSource, TreeValue, VcsError, attrs, value::Substance},
+    tree::{
+        ConflictKind, TreePath, TreeSource, TreeValue, VcsError, attrs,
+        listing::{self, LISTINGS_MAX, Listings},
+        value::Substance,
+    },
 };
-
-/// Listings asked for in one call.
-const LISTINGS_MAX: usize = 1024;
 
 /// A file to be merged by lines.
 pub(super) struct FileTask {
@@ -30,22 +29,32 @@ struct DirTask {
     number: usize,
 }
 
-pub(super) struct Walk {
+pub(super) struct Walk<'a> {
     pending: Vec<DirTask>,
     files: Vec<FileTask>,
     outcome: Outcome,
     now: Nanos,
+    /// Paths outside of which nothing changes.
+    only: Option<&'a [TreePath]>,
 }
 
-type Listing = BTreeMap<EntryName, TreeValue>;
+/// How a path stands to those that may change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Inside,
+    /// A directory above one.
+    Above,
+    Outside,
+}
 
-impl Walk {
-    pub fn new(now: Nanos) -> Self {
+impl<'a> Walk<'a> {
+    pub fn new(now: Nanos, only: Option<&'a [TreePath]>) -> Self {
         Self {
             pending: Vec::new(),
             files: Vec::new(),
             outcome: Outcome::default(),
             now,
+            only,
         }
     }
 
@@ -76,25 +85,32 @@ impl Walk {
             wanted += needs;
             tasks.extend(self.pending.pop());
         }
-        let mut listings = load(source, &tasks).await?;
+        let dirs = tasks.iter().flat_map(|task| task.terms.iter().flatten());
+        let listings = listing::load(source, dirs).await?;
         self.outcome.listings_loaded += listings.len();
         for task in tasks {
-            let parts = task.terms.map(|term| {
-                let value = term.as_ref()?;
-                Some((value.listing()?, value.links))
-            });
-            self.merge_dir(&task, &parts, &mut listings);
+            self.merge_dir(&task, &listings);
         }
         Ok(())
     }
 
-    fn merge_dir(
-        &mut self,
-        task: &DirTask,
-        parts: &Merge<Option<(ObjectId, Option<ObjectId>)>>,
-        listings: &mut HashMap<(ObjectId, Option<ObjectId>), Listing>,
-    ) {
-        let lists = parts.map(|part| part.as_ref().and_then(|key| listings.get(key)));
+    fn place(&self, path: &TreePath) -> Place {
+        let Some(only) = self.only else {
+            return Place::Inside;
+        };
+        if only.iter().any(|known| path.is_within(known)) {
+            Place::Inside
+        } else if only.iter().any(|known| known.is_within(path)) {
+            Place::Above
+        } else {
+            Place::Outside
+        }
+    }
+
+    fn merge_dir(&mut self, task: &DirTask, listings: &Listings) {
+        let lists = task
+            .terms
+            .map(|term| term.as_ref().and_then(|dir| listings.get(dir)));
         let mut names: Vec<&EntryName> = lists.iter().flatten().flat_map(|l| l.keys()).collect();
         names.sort();
         names.dedup();
@@ -113,8 +129,21 @@ impl Walk {
     }
 
     fn merge_entry(&mut self, path: TreePath, terms: Merge<Option<TreeValue>>, dir: usize) {
-        if all_same(&terms) {
-            self.outcome.visited[dir].kept += 1;
+        let place = self.place(&path);
+        if place == Place::Outside || all_same(&terms) {
+            self.outcome.visited[dir].kept += usize::from(terms.first().is_some());
+            return;
+        }
+        if place == Place::Above {
+            if terms
+                .iter()
+                .flatten()
+                .all(|value| value.kind() == NodeKind::Dir)
+            {
+                self.descend(path, terms, Some(dir));
+            } else {
+                self.outcome.visited[dir].kept += usize::from(terms.first().is_some());
+            }
             return;
         }
         if let Some(value) = terms.resolve_trivial_by(|a, b| same(a.as_ref(), b.as_ref())) {
@@ -192,14 +221,25 @@ impl Walk {
         let there = terms.map(Option::is_some);
         let first = terms.first().as_ref().map(|value| value.node.clone());
         let references = terms.map(Option::as_ref);
-        let (merged, clashes) = attrs::merge(&references, &winner, self.now);
-        self.outcome.note(&path, clashes);
+        let inside = self.place(&path) == Place::Inside;
+        let merged = if inside {
+            let (merged, clashes) = attrs::merge(&references, &winner, self.now);
+            self.outcome.note(&path, clashes);
+            merged
+        } else {
+            winner
+        };
+        let wanted = if inside {
+            there.resolve_trivial().copied().unwrap_or(true)
+        } else {
+            first.is_some()
+        };
         self.outcome.visited.push(Visited {
             path: path.clone(),
             parent,
             first,
             merged,
-            wanted: there.resolve_trivial().copied().unwrap_or(true),
+            wanted,
             kept: 0,
         });
         self.pending.push(DirTask {
@@ -223,60 +263,4 @@ fn same(a: Option<&TreeValue>, b: Option<&TreeValue>) -> bool {
         (None, None) => true,
         _ => false,
     }
-}
-
-/// Loads the listings of `tasks` with the records of hard-linked nodes.
-async fn load<S: TreeSource>(
-    source: &S,
-    tasks: &[DirTask],
-) -> Result<HashMap<(ObjectId, Option<ObjectId>), Listing>, VcsError<S::Error>> {
-    let mut wanted: Vec<(ObjectId, Option<ObjectId>)> = Vec::new();
-    for value in tasks.iter().flat_map(|task| task.terms.iter().flatten()) {
-        wanted.extend(value.listing().map(|listing| (listing, value.links)));
-    }
-    wanted.sort();
-    wanted.dedup();
-    let mut objects: Vec<ObjectId> = wanted.iter().map(|(object, _)| *object).collect();
-    objects.dedup();
-    let answer = source.list(&objects).await.map_err(VcsError::Source)?;
-    if answer.len() != objects.len() {
-        return Err(VcsError::Answer("not as many listings as asked for"));
-    }
-    let by_object: HashMap<ObjectId, Vec<Entry>> = objects.into_iter().zip(answer).collect();
-
-    let mut linked: BTreeMap<ObjectId, Vec<FileId>> = BTreeMap::new();
-    for (object, table) in &wanted {
-        for entry in &by_object[object] {
-            if let (EntryTarget::Link { id, .. }, Some(table)) = (&entry.target, table) {
-                linked.entry(*table).or_default().push(*id);
-            }
-        }
-    }
-    let mut records: HashMap<(ObjectId, FileId), NodeRecord> = HashMap::new();
-    for (table, mut ids) in linked {
-        ids.sort();
-        ids.dedup();
-        let answer = source.linked(table, &ids).await.map_err(VcsError::Source)?;
-        if answer.len() != ids.len() {
-            return Err(VcsError::Answer("not as many linked nodes as asked for"));
-        }
-        records.extend(ids.into_iter().map(|id| (table, id)).zip(answer));
-    }
-
-    let mut listings = HashMap::with_capacity(wanted.len());
-    for (object, table) in wanted {
-        let mut listing = Listing::new();
-        for entry in &by_object[&object] {
-            let node = match &entry.target {
-                EntryTarget::Node(record) => (**record).clone(),
-                EntryTarget::Link { id, .. } => table
-                    .and_then(|table| records.get(&(table, *id)))
-                    .cloned()
-                    .ok_or(VcsError::Answer("a linked node without a record"))?,
-            };
-            listing.insert(entry.name.clone(), TreeValue { node, links: table });
-        }
-        listings.insert((object, table), listing);
-    }
-    Ok(listings)
 }

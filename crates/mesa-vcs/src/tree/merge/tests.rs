@@ -4,8 +4,12 @@ use mesa_types::{FileId, NodeKind, Owner};
 
 use super::*;
 use crate::{
+    Labels,
+    markers::Update,
     memory::{MemoryStore, Paths},
-    tree::{Change, ConflictKind},
+    stored::store_conflict,
+    text::{Resolution, TextMerge},
+    tree::{Change, ConflictKind, Terms, conflict_text, side_files},
 };
 
 struct Case {
@@ -23,7 +27,9 @@ impl Case {
     /// Files by path; equal paths have equal ids.
     fn files(&self, files: &[(&str, &str)]) -> Paths {
         let nodes = files.iter().map(|(path, text)| {
-            let id = path.bytes().fold(7, |id, b| id * 31 + u64::from(b));
+            let id = path.bytes().fold(7_u64, |id, b| {
+                id.wrapping_mul(31).wrapping_add(u64::from(b))
+            });
             (at(path), self.store.file(id, text.as_bytes()))
         });
         nodes.collect()
@@ -330,6 +336,135 @@ fn work_is_in_proportion_to_what_changed() {
         (3, 9, 0)
     );
     assert_eq!(merged.expect("merges").edits.len(), 1);
+}
+
+#[test]
+fn nothing_changes_outside_of_the_wanted_paths() {
+    let case = Case::new();
+    let after = case.files(&[("a", "2\n"), ("d/x", "2\n"), ("d/y", "2\n"), ("e/z", "2")]);
+    let before = case.files(&[("a", "1\n"), ("d/x", "1\n"), ("d/y", "1\n"), ("f/new", "1")]);
+    let head = case.files(&[
+        ("a", "2\n"),
+        ("d/x", "2\nmore\n"),
+        ("d/y", "2\n"),
+        ("e/z", "2"),
+    ]);
+    let roots = Merge::three_way(&head, &after, &before);
+    let roots = roots.map(|paths| case.store.snapshot(paths).expect("a tree"));
+    let undo = |paths: &[TreePath]| {
+        let options = MergeOptions::new(NOW);
+        block_on(merge_paths(&case.store, &roots, paths, &options)).expect("merges")
+    };
+    let merged = undo(&[at("d/y"), at("f")]);
+    let edited: Vec<_> = merged
+        .edits
+        .iter()
+        .map(|edit| edit.path.to_string())
+        .collect();
+    assert_eq!(
+        (edited, merged.conflicts.len()),
+        (vec!["d/y".into(), "f".into()], 0)
+    );
+    let merged = undo(&[at("d"), at("e/z")]);
+    let edited: Vec<_> = merged
+        .edits
+        .iter()
+        .map(|edit| edit.path.to_string())
+        .collect();
+    // Nothing wanted e itself to go.
+    assert_eq!(edited, ["d/y", "e/z"]);
+    assert_eq!(kinds(&merged), [("d/x".into(), ConflictKind::Text)]);
+    assert_eq!(undo(&[]).edits, []);
+}
+
+#[test]
+fn conflicts_are_shown_and_resolved() {
+    let case = Case::new();
+    let base = case.files(&[("f", "a\n0\nb\n5\nc\n"), ("t", "x")]);
+    let first = case.files(&[("f", "a\n1\nb\n6\nc\n"), ("t/u", "x")]);
+    let second = case.files(&[("f", "a\n2\nb\n7\nc\n"), ("t", "y")]);
+    let (merged, _) = case.merge(&[&first, &base, &second]);
+    let conflict = &merged.conflicts[&at("f")];
+    let text = block_on(conflict_text(&case.store, conflict, &Labels::none()));
+    let text = text.expect("reads").expect("texts");
+    let shown = text.shown();
+    assert_eq!(text.update(&shown), Update::Unchanged);
+    let hunks = text.hunks();
+    let lines: Vec<_> = hunks
+        .iter()
+        .map(|h| (h.old_start, h.old_lines, h.new_start))
+        .collect();
+    assert_eq!(lines, [(2, 1, 2), (4, 1, 4)]);
+    assert_eq!(hunks[0].source.as_deref(), Some(&b"2\n"[..]));
+    let sides = hunks.iter().zip([0, text.source_side()]);
+    let all = sides
+        .map(|(hunk, side)| (hunk.id, Resolution::Side(side)))
+        .collect();
+    assert_eq!(
+        text.resolve(&all),
+        Ok(TextMerge::Resolved(b"a\n1\nb\n7\nc\n".to_vec()))
+    );
+
+    // One of two resolved in the file: the conflict goes on with the other.
+    let shown = String::from_utf8(shown).expect("text");
+    let start = shown.find("<<<<<<<").expect("a marker");
+    let end = shown.find("1 of 2 ends\n").expect("a marker") + "1 of 2 ends\n".len();
+    let written = format!("{}mine\n{}", &shown[..start], &shown[end..]);
+    let Update::Conflicted(texts) = text.update(written.as_bytes()) else {
+        panic!("one conflict is left");
+    };
+    let stored = texts.into_map(|text| Some(case.store.put(text)));
+    let left = conflict.updated(&stored).expect("fits");
+    let text = block_on(conflict_text(&case.store, &left, &Labels::none()));
+    let text = text.expect("reads").expect("texts");
+    assert_eq!(text.hunks().len(), 1);
+    assert_eq!(text.hunks()[0].id, hunks[1].id);
+    assert!(
+        text.shown()
+            .starts_with(b"a\nmine\nb\n<<<<<<< conflict 1 of 1\n")
+    );
+
+    let types = &merged.conflicts[&at("t")];
+    let name = mesa_types::EntryName::new(&b"t"[..]).expect("a name");
+    let files = side_files(types, &name, |name| name == b"t.side-1");
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_bytes()).collect();
+    assert_eq!(names, [&b"t.side-1~"[..], b"t.base-1", b"t.side-2"]);
+}
+
+#[test]
+fn terms_of_a_conflict_are_whole_trees() {
+    let case = Case::new();
+    let base = case.files(&[("d/f", "0"), ("g", "0"), ("k", "0")]);
+    let first = case.files(&[("d/f", "1"), ("g", "1"), ("k", "0")]);
+    let second = case.files(&[("d/f", "2"), ("g", "0"), ("k", "2"), ("new/file", "2")]);
+    let trees = [&first, &base, &second].map(|paths| case.store.snapshot(paths).expect("a tree"));
+    let [ours, old, theirs] = trees.map(Terms::resolved);
+    let terms = Terms::three_way(
+        (ours, "main".to_owned()),
+        (old, "base".to_owned()),
+        (theirs, "topic".to_owned()),
+    );
+    let merged = block_on(merge_trees(
+        &case.store,
+        &terms.roots,
+        &MergeOptions::new(NOW),
+    ));
+    let merged = merged.expect("merges");
+    let stored = block_on(store_conflict(&case.store, &terms, &merged)).expect("folds");
+    let expected = ["1", "0", "2"].map(|f| {
+        let paths = case.files(&[("d/f", f), ("g", "1"), ("k", "2"), ("new/file", "2")]);
+        case.store
+            .snapshot(&paths)
+            .expect("a tree")
+            .dir
+            .git
+            .expect("visible")
+    });
+    assert_eq!(stored.trees.terms(), expected);
+    assert_eq!(stored.labels.add(1), Some("topic"));
+    for oid in expected {
+        assert!(stored.objects.iter().any(|(known, _)| *known == oid));
+    }
 }
 
 #[test]

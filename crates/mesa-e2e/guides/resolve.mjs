@@ -1,0 +1,11 @@
+// Which module a guide's import means.
+const here = (file) => ({ url: new URL(file, import.meta.url).href, shortCircuit: true });
+
+export const resolve = (name, context, next) => {
+  const providers = ['e2b', '@daytonaio/sdk', '@blaxel/core', '@superserve/sdk', '@fly/sprites'];
+  if (providers.includes(name)) return here('providers.mjs');
+  if (name === '@mesadev/sdk' && !context.parentURL.endsWith('/sdk.mjs')) return here('sdk.mjs');
+  if (name === '@mesadev/sdk')
+    context = { ...context, parentURL: new URL('../../../tests/clients/node/support.mjs', import.meta.url).href };
+  return next(name, context);
+};

@@ -1,0 +1,286 @@
+//! Merging into a bookmark.
+//!
+//! The bookmark's head is held still, so that what is merged is what its sessions see; the merge
+//! is a change of its own, written like any other and found by nobody before the bookmark moves to
+//! it, together with the head. A crash before that leaves a change that nothing names.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use mesa_repo::{Actor, ChangeState, OperationKind, Repo};
+use mesa_types::{BookmarkName, ChangeId, CommitOid};
+
+use super::{
+    Heads, SealedAt,
+    bookmarks::HeldHead,
+    open::Found,
+    write::{busy, is_passing},
+};
+use crate::{
+    edit::{ConflictEdit, Describe, Edit, Expect},
+    error::{HeadError, Result},
+    head::freeze::Thaw,
+    versions::{
+        merge::{self, Merged, PathConflict, Resolve, Side},
+        store::Versions,
+    },
+};
+
+/// Attempts while others write to both sides.
+const ATTEMPTS: u64 = 32;
+
+/// A merge to be made.
+#[derive(Debug, Clone)]
+pub struct MergeInto {
+    /// The bookmark merged into.
+    pub target: BookmarkName,
+    /// What is merged: the change a bookmark names.
+    pub source: BookmarkName,
+    /// Description and author of the merge.
+    pub describe: Describe,
+    /// How paths in conflict are resolved, by path.
+    pub resolutions: BTreeMap<Vec<u8>, Resolve>,
+    /// What is not resolved becomes part of the merge, as conflicts.
+    pub allow_conflicted: bool,
+}
+
+/// What a merge came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MergeOutcome {
+    /// The bookmark names the merge.
+    Merged {
+        /// The merge.
+        change: ChangeId,
+        /// Its commit.
+        commit: CommitOid,
+        /// It has conflicts.
+        conflicted: bool,
+    },
+    /// The target had everything.
+    Nothing {
+        /// What the target names.
+        change: ChangeId,
+        /// Its commit.
+        commit: Option<CommitOid>,
+    },
+    /// Nothing happened: these paths need resolutions.
+    Conflicts(Vec<PathConflict>),
+}
+
+impl Heads {
+    /// Merges what one bookmark names into another.
+    pub async fn merge(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        wanted: MergeInto,
+    ) -> Result<MergeOutcome> {
+        let _turn = self.bookmark_turn(repo, &wanted.target).await;
+        let mut last = HeadError::gone();
+        for attempt in 0..ATTEMPTS {
+            match self.try_merge(actor, repo, &wanted, attempt == 0).await {
+                Err(error) if is_passing(&error) => {
+                    last = error;
+                    // Who writes all the time gets to an end of it.
+                    tokio::time::sleep(Duration::from_millis(attempt.min(50))).await;
+                }
+                answer => return answer,
+            }
+        }
+        Err(busy(&last))
+    }
+
+    async fn try_merge(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        wanted: &MergeInto,
+        first: bool,
+    ) -> Result<MergeOutcome> {
+        let target = self.named(repo, &wanted.target).await?;
+        let source = self.named(repo, &wanted.source).await?;
+        let (ours, theirs) = (target.change, source.change);
+        let now = self.seal_or_root(repo, &ours).await?;
+        let from = self.seal_or_root(repo, &theirs).await?;
+        let graph = self.graph(repo);
+        if ours == theirs || graph.is_ancestor(from.commit, now.commit).await? {
+            return Ok(MergeOutcome::Nothing {
+                change: ours,
+                commit: now.commit,
+            });
+        }
+        // Nothing is closed for a merge that needs resolutions first.
+        if first {
+            let tried = self.snapshots(repo, wanted, (ours, &now), &from).await?;
+            if !tried.conflicts.is_empty() {
+                return Ok(MergeOutcome::Conflicts(tried.conflicts));
+            }
+        }
+        self.close_change(repo, &theirs, ChangeState::Published)
+            .await?;
+        let from = self.seal_or_root(repo, &theirs).await?;
+        let held = self.hold(repo, &wanted.target, &target).await?;
+        let merged = self
+            .merge_held(actor, repo, wanted, (ours, &from), held.as_ref())
+            .await;
+        let (merged, conflicted) = match merged {
+            Ok(Ok(merged)) => merged,
+            Ok(Err(conflicts)) => {
+                self.let_go(repo, held).await?;
+                return Ok(MergeOutcome::Conflicts(conflicts));
+            }
+            Err(error) => {
+                self.let_go(repo, held).await?;
+                return Err(error);
+            }
+        };
+        let commit = merged
+            .commit
+            .ok_or_else(|| HeadError::corrupt("a merge without a commit"))?;
+        let what = OperationKind::BookmarkMerged {
+            name: wanted.target.clone(),
+            source: theirs,
+            merge: merged.change,
+        };
+        self.move_held(
+            actor,
+            repo,
+            &target,
+            merged.change,
+            held,
+            ChangeState::Published,
+            Some(what),
+        )
+        .await?;
+        Ok(MergeOutcome::Merged {
+            change: merged.change,
+            commit,
+            conflicted,
+        })
+    }
+
+    /// Makes the merge change, while the target's head is held still.
+    async fn merge_held(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        wanted: &MergeInto,
+        (ours, from): (ChangeId, &SealedAt),
+        held: Option<&HeldHead>,
+    ) -> Result<Result<(SealedAt, bool), Vec<PathConflict>>> {
+        let now = match held {
+            Some(held) if held.frozen.at.change != ours => return Err(HeadError::gone()),
+            Some(held) if !held.frozen.pending => held.frozen.at.clone(),
+            _ => {
+                self.close_change(repo, &ours, ChangeState::Published)
+                    .await?;
+                self.seal_or_root(repo, &ours).await?
+            }
+        };
+        let merged = self.snapshots(repo, wanted, (ours, &now), from).await?;
+        let conflicted = merged.table.is_some();
+        if !merged.conflicts.is_empty() {
+            return Ok(Err(merged.conflicts));
+        }
+        let ids = crate::edit::plan::ids_wanted(&merged.edits);
+        let ids = self.some_ids(repo, ids).await?;
+        let parents: Vec<ChangeId> = [ours, from.change]
+            .into_iter()
+            .filter(|id| !id.is_root())
+            .collect();
+        let begin = SealedAt {
+            change: ours,
+            root: merged.base,
+            ..now.clone()
+        };
+        let (head, change) = self
+            .hidden_head_at(repo, &parents, &[begin, from.clone()])
+            .await?;
+        let message = wanted
+            .describe
+            .message
+            .clone()
+            .unwrap_or_else(|| format!("Merge '{}' into '{}'", wanted.source, wanted.target));
+        let edit = Edit {
+            id: format!("merge-{}", self.catalog().unique()),
+            files: merged.edits,
+            ids,
+            actor: actor.clone(),
+            origin: "merge",
+            describe: Describe {
+                message: Some(message),
+                ..wanted.describe.clone()
+            },
+            expect: Expect::default(),
+            commit: true,
+            conflicts: merged.table.map_or(ConflictEdit::Keep, |table| {
+                ConflictEdit::Set(Box::new(table))
+            }),
+            undone: None,
+        };
+        let found = Found {
+            head,
+            change,
+            parent: None,
+            bookmark: None,
+        };
+        self.edit(repo, &found.head, edit).await?;
+        self.seal(&repo.org, &repo.id, &change).await?;
+        self.close_change(repo, &change, ChangeState::Closed)
+            .await?;
+        let sealed = self.seal(&repo.org, &repo.id, &change).await?;
+        Ok(Ok((sealed, conflicted)))
+    }
+
+    /// Merges what is sealed.
+    async fn snapshots(
+        &self,
+        repo: &Repo,
+        wanted: &MergeInto,
+        (ours, now): (ChangeId, &SealedAt),
+        from: &SealedAt,
+    ) -> Result<Merged> {
+        let graph = self.graph(repo);
+        let base = match (now.commit, from.commit) {
+            (Some(now), Some(from)) => graph.merge_base(now, from).await?,
+            _ => None,
+        };
+        let store = Versions {
+            packs: self.packs(&repo.org).await?,
+            root: mesa_types::FileId::root_of(repo.tag),
+        };
+        let side = |root, label| Side { root, label };
+        let named = |name: &BookmarkName, id: ChangeId| format!("{name} ({})", short(id));
+        let base_label = base.as_ref().map_or_else(
+            || "the empty tree".to_owned(),
+            |base| format!("common ancestor ({})", short(base.change)),
+        );
+        let sides = [
+            side(now.root, named(&wanted.target, ours)),
+            side(base.and_then(|base| base.root), base_label),
+            side(from.root, named(&wanted.source, from.change)),
+        ];
+        let at = self.catalog().now();
+        merge::merge(
+            &store,
+            sides,
+            at,
+            &wanted.resolutions,
+            wanted.allow_conflicted,
+        )
+        .await
+    }
+
+    async fn let_go(&self, repo: &Repo, held: Option<HeldHead>) -> Result<()> {
+        match held {
+            Some(held) => self.thaw(repo, &held, Thaw::AsIs).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first letters of a change's id.
+fn short(id: ChangeId) -> String {
+    let mut text = id.to_string();
+    text.truncate(8);
+    text
+}

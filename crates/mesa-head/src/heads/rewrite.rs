@@ -1,0 +1,229 @@
+//! Writing what was: one write to a head, computed from the head's tree and states of the past.
+//!
+//! The write is made of operations like any other and holds for the tree it was computed from.
+//! It is tried beside the head first; if somebody writes meanwhile, the head is held still for it.
+
+use mesa_repo::{Actor, Repo};
+use mesa_types::ObjectId;
+use mesa_vcs::tree::TreeValue;
+
+use super::{
+    Heads, SealedAt,
+    bookmarks::HeldHead,
+    open::Found,
+    restore::Wish,
+    undo::Rewritten,
+    write::{busy, is_passing},
+};
+use crate::{
+    ViewTarget,
+    edit::{ConflictEdit, Describe, Edit, Edited, Expect, plan},
+    error::{HeadError, Result},
+    head::{command::Command, freeze::Thaw},
+    oplog::undo::{Piece, Undoer, Undoing},
+    rows::UndoneAction,
+    versions::{merge::PathConflict, store::Versions},
+};
+
+/// Attempts while others write to the same change.
+const ATTEMPTS: usize = 8;
+/// File ids beyond those counted: directories above conflicts.
+const IDS_SPARE: u64 = 4096;
+
+/// What is to be written.
+pub(super) enum Rewrite {
+    Undo {
+        pieces: Vec<Piece>,
+        undone: UndoneAction,
+        conflicted: bool,
+    },
+    Restore(Wish),
+}
+
+impl Rewrite {
+    fn origin(&self) -> &'static str {
+        match self {
+            Self::Undo { .. } => "undo",
+            Self::Restore(_) => "restore",
+        }
+    }
+}
+
+impl Heads {
+    /// Writes to what `onto` names. The inner error are conflicts; then nothing was written.
+    pub(super) async fn rewrite(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        onto: &ViewTarget,
+        what: &Rewrite,
+    ) -> Result<Result<Rewritten, Vec<PathConflict>>> {
+        let id = format!("{}-{}", what.origin(), self.catalog().unique());
+        let mut last = HeadError::gone();
+        for attempt in 0..ATTEMPTS {
+            let found = self.find_for_write(repo, onto).await?;
+            let tried = self
+                .try_rewrite(actor, repo, &found, what, &id, attempt > 0)
+                .await;
+            match tried {
+                Err(error) if is_passing(&error) => last = error,
+                Err(error) => {
+                    self.discard(repo, &found).await?;
+                    return Err(error);
+                }
+                Ok(Err(conflicts)) => {
+                    self.discard(repo, &found).await?;
+                    return Ok(Err(conflicts));
+                }
+                done => return done,
+            }
+        }
+        Err(busy(&last))
+    }
+
+    async fn try_rewrite(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        found: &Found,
+        what: &Rewrite,
+        id: &str,
+        hold: bool,
+    ) -> Result<Result<Rewritten, Vec<PathConflict>>> {
+        let held = if hold {
+            let frozen = self.call(&repo.org, &found.head, Command::Freeze).await?;
+            Some(HeldHead {
+                head: found.head.clone(),
+                frozen,
+            })
+        } else {
+            None
+        };
+        let done = self
+            .rewrite_from(actor, repo, found, what, id, held.as_ref())
+            .await;
+        if let (Some(held), false) = (&held, matches!(&done, Ok(Ok(Some(_))))) {
+            self.thaw(repo, held, Thaw::AsIs).await?;
+        }
+        let (written, conflicts) = match done? {
+            Ok(Some((written, conflicts))) => (Some(written), conflicts),
+            Ok(None) => (None, Vec::new()),
+            Err(conflicts) => return Ok(Err(conflicts)),
+        };
+        let Some((edited, first)) = written else {
+            let at = match &found.parent {
+                Some(parent) => {
+                    self.discard(repo, found).await?;
+                    self.seal_or_root(repo, parent).await?
+                }
+                None => self.seal(&repo.org, &repo.id, &found.change).await?,
+            };
+            return Ok(Ok(Rewritten {
+                change: at.change,
+                commit: at.commit,
+                written: None,
+                conflicts,
+            }));
+        };
+        let at = self.edited(repo, found, edited).await?;
+        let written = self.action(repo, &at.change, first).await?;
+        Ok(Ok(Rewritten {
+            change: at.change,
+            commit: at.commit,
+            written: Some(written),
+            conflicts,
+        }))
+    }
+
+    /// Computes and writes; answers the number of the first operation, or nothing if there is
+    /// nothing to do.
+    #[allow(clippy::type_complexity, reason = "three outcomes of one private step")]
+    async fn rewrite_from(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        found: &Found,
+        what: &Rewrite,
+        id: &str,
+        held: Option<&HeldHead>,
+    ) -> Result<Result<Option<((Edited, u64), Vec<PathConflict>)>, Vec<PathConflict>>> {
+        let at = match held {
+            Some(held) => held.frozen.at.clone(),
+            None => self.call(&repo.org, &found.head, Command::Seal).await?,
+        };
+        let planned = self.planned(repo, &at, what).await?;
+        let wants_conflicts = matches!(
+            what,
+            Rewrite::Undo {
+                conflicted: true,
+                ..
+            }
+        );
+        if !planned.conflicts.is_empty() && !wants_conflicts {
+            return Ok(Err(planned.conflicts));
+        }
+        if planned.files.is_empty() {
+            return Ok(Ok(None));
+        }
+        let ids = plan::ids_wanted(&planned.files);
+        let ids = self.some_ids(repo, ids + IDS_SPARE).await?;
+        let edit = Edit {
+            id: id.to_owned(),
+            files: planned.files,
+            ids,
+            actor: actor.clone(),
+            origin: what.origin(),
+            describe: Describe::default(),
+            expect: Expect {
+                change: Some(found.change),
+                seq: Some(at.head_seq),
+                ..Expect::default()
+            },
+            commit: false,
+            undone: match what {
+                Rewrite::Undo { undone, .. } => Some(undone.clone()),
+                Rewrite::Restore(_) => None,
+            },
+            conflicts: ConflictEdit::Keep,
+        };
+        if let Some(held) = held {
+            let thaw = Thaw::Edit(Box::new(edit.clone()));
+            self.thaw(repo, held, thaw).await?;
+        }
+        // After a thaw it is there already and only answered.
+        let edited = self.edit(repo, &found.head, edit).await?;
+        let written = ((edited, at.head_seq + 1), planned.conflicts);
+        Ok(Ok(Some(written)))
+    }
+
+    async fn planned(&self, repo: &Repo, at: &SealedAt, what: &Rewrite) -> Result<Undoing> {
+        let parts = self.parts(&repo.org).await?;
+        let store = self.versions(repo).await?;
+        let now = self.catalog().now();
+        match what {
+            Rewrite::Undo {
+                pieces, conflicted, ..
+            } => {
+                let undoer = Undoer {
+                    parts: &parts,
+                    store: &store,
+                    now,
+                    conflicted: *conflicted,
+                };
+                undoer.undo(at.root, pieces).await
+            }
+            Rewrite::Restore(wish) => {
+                let files = wish.files(&store, at.root, now).await?;
+                Ok(Undoing {
+                    files,
+                    conflicts: Vec::new(),
+                })
+            }
+        }
+    }
+}
+
+/// The root directory of a snapshot.
+pub(super) async fn root_value(store: &Versions, root: Option<ObjectId>) -> Result<TreeValue> {
+    Ok(TreeValue::of_root(&store.root(root).await?))
+}

@@ -1,0 +1,1 @@
+//! Compares `mesa-vcs` with Jujutsu and git, in its tests.
