@@ -2,6 +2,7 @@
 
 mod bookmarks;
 mod collect;
+mod contains;
 mod diff;
 mod merge;
 mod open;

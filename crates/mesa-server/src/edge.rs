@@ -1,6 +1,7 @@
 //! What happens around every request: id, log, metrics, panics, and the error envelope.
 
 pub mod accept;
+pub mod body;
 pub mod caller;
 pub mod cursor;
 pub mod extract;

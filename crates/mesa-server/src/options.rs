@@ -76,6 +76,8 @@ pub struct Limits {
     pub json_body_bytes_max: usize,
     /// Largest JSON body of a request that carries files.
     pub files_body_bytes_max: usize,
+    /// Bodies of requests in memory at the same time, in bytes; small ones do not count.
+    pub bodies_bytes_max: usize,
     /// How long a request body may take to arrive.
     pub body_timeout: Duration,
     /// REST requests one credential may make in a burst.
@@ -90,6 +92,7 @@ impl Default for Limits {
             connections_max: 4096,
             json_body_bytes_max: 1024 * 1024,
             files_body_bytes_max: 96 * 1024 * 1024,
+            bodies_bytes_max: 512 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             rate_burst: 2000,
             rate_per_second: 500,

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use bytes::Bytes;
 use mesa_head::Heads;
 use mesa_repo::{Authenticator, Catalog};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     downloads::Downloads,
-    edge::rate::RateLimiter,
+    edge::{body::BodyBudget, rate::RateLimiter},
+    error::ApiError,
     metrics::{Metrics, Sample},
     options::Limits,
 };
@@ -23,6 +26,7 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     limits: Limits,
+    bodies: BodyBudget,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
     catalog: Catalog,
@@ -61,6 +65,7 @@ impl App {
         let catalog = heads.catalog().clone();
         Self(Arc::new(Inner {
             limits,
+            bodies: BodyBudget::new(limits.bodies_bytes_max),
             metrics: Arc::default(),
             stop,
             auth: Authenticator::new(catalog.clone()),
@@ -77,6 +82,11 @@ impl App {
     /// Bounds on what clients may ask.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// A request's whole body, within the limits of size and time.
+    pub async fn read_body(&self, body: Body, max: usize) -> Result<Bytes, ApiError> {
+        self.0.bodies.read(body, max, &self.0.limits).await
     }
 
     /// The server's counters.

@@ -142,5 +142,6 @@ pub(crate) fn author(key: Option<&KeyId>) -> Signature {
     Signature {
         name: name.to_owned(),
         email: format!("{name}@keys.mesa"),
+        at: None,
     }
 }

@@ -54,6 +54,9 @@ impl Lineage {
             .ok_or_else(|| HeadError::corrupt("the head's change does not exist"))?;
         let committer = change.committer.as_ref().unwrap_or(&change.author).clone();
         let author = change.author.clone();
+        let authored = author.at.unwrap_or(change.created);
+        let said = change.committer.as_ref().and_then(|who| who.at);
+        let committed = said.unwrap_or(self.now);
         let (tree, headers) = match conflict {
             Some(conflict) => (Some(conflict.tree), conflict.headers),
             None => (root.dir.git, Vec::new()),
@@ -62,8 +65,8 @@ impl Lineage {
             tree: tree.unwrap_or(GitOid::EMPTY_TREE),
             conflict: headers,
             parents: self.parents.clone(),
-            author: signature(&author, change.created),
-            committer: signature(&committer, self.now),
+            author: signature(&author, authored),
+            committer: signature(&committer, committed),
             change: self.change,
             snapshot: root.snapshot_header(packs.key()),
             message: change.message.clone(),
@@ -85,8 +88,8 @@ impl Lineage {
             message: change.message.clone(),
             author,
             committer,
-            authored: change.created,
-            committed: self.now,
+            authored,
+            committed,
         };
         Ok(Made {
             commit,

@@ -123,6 +123,27 @@ async fn a_merge_brings_both_sides_and_is_made_once() {
 }
 
 #[tokio::test]
+async fn a_bookmark_that_was_merged_holds_nothing_else_until_somebody_writes_to_it() {
+    let server = Server::start().await;
+    let base = server.write(main(), vec![put("f", "1")]).await.unwrap();
+    let side = server.create(base.change, vec![put("g", "1")], "side").await;
+    let side = side.change;
+    server.bookmark("side", side).await;
+    let heads = &server.backend.heads;
+    let contains =
+        async |a: ChangeId, b: ChangeId| heads.contains(&server.repo, &a, &b).await.unwrap();
+    assert!(!contains(base.change, side).await);
+    let merge = server.merged("side").await;
+    assert!(contains(merge, side).await);
+    assert!(contains(merge, merge).await);
+    assert!(!contains(side, merge).await);
+    let later = ViewTarget::Bookmark("side".parse().unwrap());
+    let later = server.write(later, vec![put("g", "2")]).await.unwrap();
+    assert_ne!(later.change, side);
+    assert!(!contains(merge, later.change).await);
+}
+
+#[tokio::test]
 async fn a_fresh_repo_takes_what_is_merged_into_it() {
     let server = Server::start().await;
     let first = server.create(ChangeId::ROOT, vec![put("f", "1")], "first");

@@ -184,12 +184,29 @@ impl Catalog {
         name: &BookmarkName,
         actor: &Actor,
     ) -> Result<(), Error> {
+        self.delete_bookmark_at(org, repo, name, None, actor)
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes a bookmark if it names `change`, or whatever it names. Answers whether it did.
+    pub async fn delete_bookmark_at(
+        &self,
+        org: &OrgId,
+        repo: &RepoId,
+        name: &BookmarkName,
+        change: Option<ChangeId>,
+        actor: &Actor,
+    ) -> Result<bool, Error> {
         for attempt in 0..CAS_ATTEMPTS {
             let _turn = self.turn(attempt, (repo, name)).await;
             let read = self
                 .bookmark(org, repo, name)
                 .await?
                 .ok_or_else(|| missing(name))?;
+            if change.is_some_and(|change| change != read.change) {
+                return Ok(false);
+            }
             let of = self.living_repo(org, repo).await?;
             if of.default_bookmark == *name {
                 return Err(Error::new(
@@ -228,7 +245,7 @@ impl Catalog {
                     from: Some(read.change),
                     to: None,
                 });
-                return Ok(());
+                return Ok(true);
             }
         }
         Err(Error::contended())

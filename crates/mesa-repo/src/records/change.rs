@@ -28,6 +28,9 @@ pub struct Signature {
     pub name: String,
     /// Address; may be empty.
     pub email: String,
+    /// When, if they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Nanos>,
 }
 
 /// A change.

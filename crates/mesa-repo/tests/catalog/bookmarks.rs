@@ -9,6 +9,7 @@ pub fn change(org: &OrgId, repo: &RepoId, id: ChangeId) -> Change {
     let author = Signature {
         name: "A".to_owned(),
         email: "a@example.com".to_owned(),
+        at: None,
     };
     Change {
         id,
@@ -179,10 +180,16 @@ async fn creating_listing_deleting() {
     assert_eq!(list(None).await, ["feature/a", "feature/b", "main", "zz"]);
     assert_eq!(list(Some("feature/*")).await, ["feature/a", "feature/b"]);
     assert_eq!(list(Some("?ain")).await, ["main"]);
-    f.catalog
-        .delete_bookmark(&f.org.id, &repo.id, &name("zz"), &actor())
-        .await
-        .unwrap();
+    let elsewhere = Some(mesa_types::ChangeId([9; 16]));
+    let delete = async |at| {
+        let catalog = &f.catalog;
+        let zz = name("zz");
+        let deleted = catalog.delete_bookmark_at(&f.org.id, &repo.id, &zz, at, &actor());
+        deleted.await.unwrap()
+    };
+    assert!(!delete(elsewhere).await);
+    assert_eq!(list(Some("z*")).await, ["zz"]);
+    assert!(delete(None).await);
     assert_eq!(list(Some("z*")).await, Vec::<String>::new());
     let of_other = f
         .catalog

@@ -34,6 +34,7 @@ fn person() -> Signature {
     Signature {
         name: "A".to_owned(),
         email: "a@b".to_owned(),
+        at: None,
     }
 }
 

@@ -1,18 +1,13 @@
 //! Reading requests: path, query and body, with refusals in our own words.
 
-use axum::{
-    body::{Body, HttpBody},
-    extract::{FromRequest, FromRequestParts, Path, Request},
-};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
-use futures::StreamExt;
 use http::{header, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mesa_api::{ErrorCode, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 use mesa_repo::PageRequest;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{error::ApiError, options::Limits, state::App};
+use crate::{error::ApiError, state::App};
 
 /// The path's parameters, percent-decoded.
 #[derive(Debug, Clone)]
@@ -58,7 +53,8 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         json_type(&request)?;
-        let raw = read_body(request.into_body(), app.limits()).await?;
+        let max = app.limits().json_body_bytes_max;
+        let raw = app.read_body(request.into_body(), max).await?;
         Self::parse(raw)
     }
 }
@@ -72,9 +68,8 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for FilesBody<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         json_type(&request)?;
-        let limits = app.limits();
-        let max = limits.files_body_bytes_max;
-        let raw = read_up_to(request.into_body(), max, limits).await?;
+        let max = app.limits().files_body_bytes_max;
+        let raw = app.read_body(request.into_body(), max).await?;
         JsonBody::parse(raw).map(|body| Self(body.value))
     }
 }
@@ -105,42 +100,6 @@ impl<T: DeserializeOwned> JsonBody<T> {
         let value = serde_json::from_slice(&raw)
             .map_err(|e| ApiError::bad_request(format!("the body is wrong: {e}")))?;
         Ok(Self { value, raw })
-    }
-}
-
-/// A refused body is read up to this many bytes.
-const DRAIN_BYTES_MAX: u64 = 64 << 20;
-
-/// A whole body within the limits of size and time.
-pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
-    read_up_to(body, limits.json_body_bytes_max, limits).await
-}
-
-/// The same with another limit of size.
-pub async fn read_up_to(body: Body, max: usize, limits: &Limits) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        let message = format!("the body is larger than {max} bytes");
-        ApiError::new(ErrorCode::PayloadTooLarge, message).detail("max_bytes", max)
-    };
-    // Whoever announces far too much is told before it is sent. Less is read first: a connection
-    // that is closed with unread bytes is reset, and many clients lose the answer with it.
-    let announced = body.size_hint().lower();
-    if announced > max as u64 {
-        if announced <= DRAIN_BYTES_MAX {
-            let drained = body.into_data_stream().for_each(|_| std::future::ready(()));
-            let _in_time = tokio::time::timeout(limits.body_timeout, drained).await;
-        }
-        return Err(too_large());
-    }
-    let reading = Limited::new(body, max).collect();
-    match tokio::time::timeout(limits.body_timeout, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(e)) => Err(ApiError::bad_request("the body broke off").caused_by(e)),
-        Err(_elapsed) => Err(ApiError::new(
-            ErrorCode::RequestTimeout,
-            "the body did not arrive in time",
-        )),
     }
 }
 

@@ -63,9 +63,8 @@ async fn run_once(app: App, request: Request, next: Next) -> Result<Response, Ap
             .text(name)
             .into(),
     };
-    let limits = place.app.limits();
-    let max = limits.files_body_bytes_max;
-    let body = super::extract::read_up_to(body, max, limits).await?;
+    let max = place.app.limits().files_body_bytes_max;
+    let body = place.app.read_body(body, max).await?;
     let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
     let digest = row::digest(parts.method.as_str(), target, &body);
     let version = match place.begin(&digest).await? {

@@ -129,7 +129,8 @@ pub(crate) async fn shown(app: &App, change: &mesa_repo::Change) -> Result<Chang
         }
         None => None,
     };
-    let authored = commit.as_ref().map_or(change.created, |c| c.authored);
+    let authored = change.author.at.unwrap_or(change.created);
+    let authored = commit.as_ref().map_or(authored, |c| c.authored);
     let committed = commit.as_ref().map_or(change.updated, |c| c.committed);
     let author = signature(&change.author, authored);
     let committer = change.committer.as_ref().unwrap_or(&change.author);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State};
 use mesa_api::{BookmarkMerge, ErrorCode, MergeResult, MergeType, Resolution};
 use mesa_head::{HunkResolve, MergeInto, MergeOutcome, PathConflict, Resolve};
-use mesa_repo::Scope;
+use mesa_repo::{Repo, Scope};
+use mesa_types::{BookmarkName, ChangeId};
 use mesa_vcs::text::HunkId;
 use serde_json::{Value, json};
 
@@ -60,12 +61,9 @@ pub async fn merge(
         }
         MergeOutcome::Conflicts(conflicts) => return Err(conflicted(&conflicts)),
     };
-    let delete = body.delete_source && source != target;
-    if delete {
-        app.catalog()
-            .delete_bookmark(&repo.org, &repo.id, &source, &caller.actor)
-            .await?;
-    }
+    let delete = body.delete_source
+        && source != target
+        && delete_merged(&app, &caller, &repo, &source, &change).await?;
     Ok(Json(MergeResult {
         merge_type,
         is_conflicted,
@@ -75,6 +73,28 @@ pub async fn merge(
         source: source.to_string(),
         source_deleted: delete,
     }))
+}
+
+/// Deletes the bookmark that was merged, unless somebody has written to it since.
+async fn delete_merged(
+    app: &App,
+    caller: &Caller,
+    repo: &Repo,
+    source: &BookmarkName,
+    merge: &ChangeId,
+) -> Result<bool, ApiError> {
+    let catalog = app.catalog();
+    let Some(read) = catalog.bookmark(&repo.org, &repo.id, source).await? else {
+        return Ok(false);
+    };
+    let change = read.change;
+    if !app.heads().contains(repo, merge, &change).await? {
+        return Ok(false);
+    }
+    let deleted = catalog
+        .delete_bookmark_at(&repo.org, &repo.id, source, Some(change), &caller.actor)
+        .await?;
+    Ok(deleted)
 }
 
 /// Resolutions as they arrive.

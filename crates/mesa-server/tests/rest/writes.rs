@@ -15,7 +15,9 @@ fn text(value: &Value) -> String {
 
 impl TestServer {
     pub async fn make_change(&self, base: &str, files: Value) -> Value {
-        let author = json!({"name": "A", "email": "a@example.test"});
+        let author = json!({
+            "name": "A", "email": "a@example.test", "date": "2001-02-03T04:05:06Z",
+        });
         let body = json!({
             "base_change_id": base, "message": "m", "author": author, "files": files,
         });
@@ -50,6 +52,10 @@ async fn a_change_is_created_amended_and_closed() {
     let made = server.make_change(&root, json!([put("a/b", "1")])).await;
     let id = text(&made["id"]);
     assert_eq!(made["author"]["name"], "A");
+    for date in [&made["author"]["date"], &made["authored_at"]] {
+        assert!(text(date).starts_with("2001-02-03T04:05:06"), "{made}");
+    }
+    assert!(!text(&made["committer"]["date"]).starts_with("2001"));
     assert_eq!(made["message"], "m");
     assert_eq!(made["parents"], json!([root]));
     let first = text(&made["current_commit_oid"]);

@@ -123,6 +123,33 @@ impl Core {
         }
     }
 
+    /// A fresh session in the place of the former one: everything that belonged to that is gone.
+    /// Answers the ids that are left over.
+    pub fn renew(
+        &mut self,
+        journal: Journal,
+        identity: Identity,
+        answer: &v1::OpenHeadResponse,
+        bounds: Bounds,
+    ) -> Option<v1::IdRange> {
+        let unused = self.ids.clear();
+        self.journal = journal;
+        self.queue = Queue::new(ClientSeq(0));
+        self.lease = Lease::NONE;
+        if let Some(ids) = &answer.ids {
+            self.ids.grant(ids);
+        }
+        self.identity = identity;
+        self.limits = answer.limits.unwrap_or_default();
+        self.bounds = bounds;
+        self.read_only = answer.read_only;
+        self.head_seq = answer.head_seq;
+        self.answer = answer.clone();
+        self.generation += 1;
+        self.refused = None;
+        unused
+    }
+
     /// Whether a credential came after the stream's.
     pub fn has_new_credential(&self) -> bool {
         self.credential != self.attached_with

@@ -241,24 +241,9 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
         Ok(Err(error)) => return Err(invalid(&format!("cannot start a journal: {error}"))),
         Err(_) => return Err(invalid("cannot start a journal")),
     };
-    {
-        let mut core = session.core.lock();
-        core.journal = journal;
-        core.queue = Queue::new(ClientSeq(0));
-        core.lease = Lease::NONE;
-        core.ids.clear();
-        if let Some(ids) = &answer.ids {
-            core.ids.grant(ids);
-        }
-        core.identity = identity;
-        core.limits = answer.limits.unwrap_or_default();
-        core.bounds = bounds(&session.config, &core.limits);
-        core.read_only = answer.read_only;
-        core.head_seq = answer.head_seq;
-        core.answer = answer.clone();
-        core.generation += 1;
-        core.refused = None;
-    }
+    let bounds = bounds(&session.config, &answer.limits.unwrap_or_default());
+    // The lost session's ids are not given back: its recovery uses them.
+    session.core.lock().renew(journal, identity, &answer, bounds);
     session
         .content
         .fetcher()

@@ -150,23 +150,8 @@ async fn renew(session: &Arc<Session>, target: &SessionTarget) -> Result<(), Swi
     let unused = {
         let mut core = session.core.lock();
         let idle = core.queue.is_empty();
-        idle.then(|| {
-            let unused = core.ids.clear();
-            core.journal = journal;
-            core.queue = Queue::new(ClientSeq(0));
-            core.lease = Lease::NONE;
-            if let Some(ids) = &answer.ids {
-                core.ids.grant(ids);
-            }
-            core.identity = identity.clone();
-            core.limits = answer.limits.unwrap_or_default();
-            core.bounds = bounds(&session.config, &core.limits);
-            core.read_only = answer.read_only;
-            core.head_seq = answer.head_seq;
-            core.generation += 1;
-            core.refused = None;
-            unused
-        })
+        let bounds = bounds(&session.config, &answer.limits.unwrap_or_default());
+        idle.then(|| core.renew(journal, identity.clone(), &answer, bounds))
     };
     let Some(unused) = unused else {
         // A store through a mapping was picked up just now: it belongs to the former session.

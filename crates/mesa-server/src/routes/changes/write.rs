@@ -174,12 +174,14 @@ pub fn describe(
     let stored = |who: Signature| mesa_repo::Signature {
         name: who.name,
         email: who.email,
+        at: who.date.map(|date| date.0),
     };
     let of_token = caller.principal.authors.first().map(|author| {
         let email = author.email.clone().unwrap_or_default();
         mesa_repo::Signature {
             name: author.name.clone(),
             email,
+            at: None,
         }
     });
     Describe {
