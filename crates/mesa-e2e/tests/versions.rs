@@ -390,6 +390,34 @@ fn a_killed_daemon_comes_back_to_the_change_it_worked_on() {
 }
 
 #[test]
+fn a_daemon_that_restarts_without_the_server_knows_where_its_mount_is() {
+    let (mut server, client, repo, _) = mounted();
+    sh(&repo, "echo 1 > f");
+    let first = id(&client, &repo, "@");
+    client.mesa_in(&repo, &["new", "-m", "main"]).ok();
+    sh(&repo, "echo 2 > f");
+    client.mesa_in(&repo, &["new", &first, "-m", "side"]).ok();
+    sh(&repo, "echo side > onside; sync onside");
+    let side = id(&client, &repo, "@");
+    server.kill();
+    eventually(10, "the connection is known to be lost", || {
+        sh(client.home(), "find . -xdev -name away.bin | wc -l") == "1"
+    });
+    let worker = client.daemon_pids()[1];
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL).expect("it runs");
+    assert_eq!(sh(&repo, "cat onside"), "side");
+    assert_ne!(client.daemon_pids()[1], worker);
+    server.restart();
+    client.mesa(&["sync"]).ok();
+    assert_eq!(id(&client, &repo, "@"), side);
+    sh(&repo, "echo later >> onside");
+    client.mesa_in(&repo, &["undo"]).ok();
+    assert_eq!(sh(&repo, "cat onside f"), "side\n1");
+    let output = client.mesa_in(&repo, &["show", "main", "--name-only"]);
+    assert!(!output.ok().contains("onside"));
+}
+
+#[test]
 fn bookmarks_merge_and_conflicts_are_resolved() {
     let (_server, client, repo, _) = mounted();
     let run = |args: &[&str]| client.mesa_in(&repo, args);
