@@ -1,6 +1,7 @@
 //! The local journal: every operation is here before its caller gets an answer, until the server
 //! has acknowledged it. Byte layout: `docs/design/sync.md`.
 
+mod length;
 mod record;
 mod scan;
 mod segment;
@@ -20,6 +21,7 @@ use crate::{
     content::{WorkId, WorkStat},
     session::ClientSeq,
 };
+use length::Length;
 use segment::Segment;
 
 /// How many whole records stand at the front of a segment's bytes behind its magic, and how long
@@ -60,6 +62,7 @@ struct Closed {
 pub(crate) struct Journal {
     dir: PathBuf,
     active: Segment,
+    length: Length,
     number: u64,
     last: Option<ClientSeq>,
     closed: VecDeque<Closed>,
@@ -84,6 +87,14 @@ pub(crate) struct Found {
     pub acked: ClientSeq,
     /// Damage met, and where the bytes behind it were put.
     pub damage: Option<Damage>,
+    /// It is known that nothing is missing.
+    pub whole: bool,
+}
+
+/// To be called before [`Journal::open`] when the machine was started since it was written: what was
+/// not synced is gone then, and nothing is damaged.
+pub(crate) fn forget_length(dir: &Path) -> io::Result<()> {
+    length::forget(dir)
 }
 
 impl Journal {
@@ -93,23 +104,35 @@ impl Journal {
         let mut found = Found::default();
         let mut closed = VecDeque::new();
         let numbers = segment::list(dir)?;
+        let noted = length::read(dir);
         for (index, &number) in numbers.iter().enumerate() {
             let path = segment::path(dir, number);
             if let Some(damage) = &mut found.damage {
                 // Operations behind a gap cannot be sent in order: keep them aside, whole.
-                damage.operations += scan::set_aside(&path)?;
+                damage.note_more(scan::set_aside(&path)?);
                 continue;
             }
             let tail = index + 1 == numbers.len();
-            let (records, damage) = scan::read_segment(&path, tail)?;
+            let length = noted.filter(|noted| noted.segment == number);
+            let length = length.map_or(0, |noted| noted.bytes);
+            let (records, damage) = scan::read_segment(&path, tail, length)?;
             found.damage = damage;
             let last = found.take_in(records);
             closed.push_back(Closed { path, last });
         }
-        let number = numbers.last().map_or(1, |last| last + 1);
+        let newest = numbers.last().copied().unwrap_or(0);
+        if let Some(noted) = noted.filter(|noted| noted.segment > newest)
+            && found.damage.is_none()
+        {
+            let path = segment::path(dir, noted.segment);
+            found.damage = Some(scan::note_missing(&path, noted.bytes)?);
+        }
+        found.whole = noted.is_some() && found.damage.is_none();
+        let number = newest + 1;
         let mut journal = Self {
             dir: dir.to_owned(),
             active: Segment::create(dir, number)?,
+            length: Length::keep(dir),
             number,
             last: None,
             closed,
@@ -184,7 +207,7 @@ impl Journal {
         for record in records {
             record.encode(&mut self.buffer);
         }
-        self.active.append(&self.buffer)?;
+        self.write_buffer()?;
         self.acked.1 = self.acked.0;
         for record in records {
             match record {
@@ -236,7 +259,7 @@ impl Journal {
         if self.acked.0 > self.acked.1 {
             self.buffer.clear();
             Record::Acked(self.acked.0).encode(&mut self.buffer);
-            if let Err(error) = self.active.append(&self.buffer) {
+            if let Err(error) = self.write_buffer() {
                 tracing::warn!(%error, "cannot write the journal");
                 return false;
             }
@@ -257,13 +280,19 @@ impl Journal {
         self.write_marks()
     }
 
+    fn write_buffer(&mut self) -> io::Result<()> {
+        self.active.append(&self.buffer)?;
+        self.length.note(self.number, self.active.len());
+        Ok(())
+    }
+
     fn write_marks(&mut self) -> io::Result<()> {
         self.buffer.clear();
         Record::Acked(self.acked.0).encode(&mut self.buffer);
         for (&file, &mark) in &self.works {
             Record::Work { file, mark }.encode(&mut self.buffer);
         }
-        self.active.append(&self.buffer)?;
+        self.write_buffer()?;
         self.marks = self.buffer.len() as u64;
         // Not kept for the small writes that follow.
         self.buffer = Vec::new();

@@ -136,8 +136,9 @@ impl WorkDir {
         Ok(removed)
     }
 
-    /// Moves every file that is not in `keep` and not empty to `aside`.
-    pub fn keep_others(&self, keep: &HashSet<WorkId>, aside: &Path) -> io::Result<()> {
+    /// Moves every file that is not in `keep` and not empty to `aside`; says how many there were.
+    pub fn keep_others(&self, keep: &HashSet<WorkId>, aside: &Path) -> io::Result<u64> {
+        let mut kept = 0;
         each_file(&self.path, |path, id| {
             if id.is_none_or(|id| !keep.contains(&id))
                 && std::fs::metadata(path)?.len() > 0
@@ -145,9 +146,11 @@ impl WorkDir {
             {
                 std::fs::create_dir_all(aside)?;
                 std::fs::rename(path, aside.join(name))?;
+                kept += 1;
             }
             Ok(())
-        })
+        })?;
+        Ok(kept)
     }
 
     /// An empty file, from the pool if it has one.

@@ -3,7 +3,7 @@ use mesa_types::{ContentRef, FileId, Nanos, ObjectId};
 
 use proptest::prelude::*;
 
-use super::{Journal, OpRecord, Record, WorkMark, segment};
+use super::{Journal, OpRecord, Record, WorkMark, forget_length, scan::Loss, segment};
 use crate::{
     content::{WorkId, WorkStat},
     session::ClientSeq,
@@ -146,6 +146,58 @@ fn a_journal_cut_at_any_byte_keeps_a_prefix() {
         let (_, found) = Journal::open(tmp.path()).unwrap();
         assert_eq!(found.ops.len(), want + 1, "cut at {cut}");
     }
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_tells_what_is_missing() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (mut journal, found) = Journal::open(tmp.path()).unwrap();
+    assert!(!found.whole, "nothing is known of what was here");
+    for seq in 1..=3 {
+        journal.append(&[&op(seq, "name")]).unwrap();
+    }
+    drop(journal);
+    let whole = std::fs::read(segment::path(tmp.path(), 1)).unwrap();
+    for cut in 0..=whole.len() {
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(tmp.path().join("length"), copy.path().join("length")).unwrap();
+        std::fs::write(segment::path(copy.path(), 1), &whole[..cut]).unwrap();
+        let (_, found) = Journal::open(copy.path()).unwrap();
+        let missing = (whole.len() - cut) as u64;
+        assert_eq!(found.whole, missing == 0, "cut at {cut}");
+        let loss = found.damage.map(|damage| damage.loss);
+        assert_eq!(loss, (missing > 0).then_some(Loss::Bytes(missing)));
+        let (_, found) = Journal::open(copy.path()).unwrap();
+        assert!(found.whole && found.damage.is_none(), "it is told once");
+        // After another start of the machine nothing else is to be expected.
+        std::fs::write(segment::path(copy.path(), 3), b"").unwrap();
+        forget_length(copy.path()).unwrap();
+        let (_, found) = Journal::open(copy.path()).unwrap();
+        assert_eq!((found.whole, found.damage), (false, None));
+    }
+}
+
+#[test]
+fn a_missing_segment_is_noticed_also_after_a_rotation() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(tmp.path()).unwrap();
+    journal.append(&[&op(1, "a"), &mark(1)]).unwrap();
+    journal.rotate().unwrap();
+    drop(journal);
+    assert!(Journal::open(tmp.path()).unwrap().1.whole);
+    for number in segment::list(tmp.path()).unwrap() {
+        if number > 1 {
+            std::fs::remove_file(segment::path(tmp.path(), number)).unwrap();
+        }
+    }
+    let (mut journal, found) = Journal::open(tmp.path()).unwrap();
+    assert!(matches!(found.damage.unwrap().loss, Loss::Bytes(1..)));
+    assert_eq!(found.ops, vec![op(1, "a")]);
+    journal.append(&[&op(2, "b")]).unwrap();
+    drop(journal);
+    let (_, found) = Journal::open(tmp.path()).unwrap();
+    assert!(found.whole);
+    assert_eq!(found.ops.len(), 2);
 }
 
 #[test]

@@ -43,31 +43,72 @@ pub(super) fn keep_unknown(dir: &StateDir, to: &Path) -> io::Result<bool> {
         let kept = text.starts_with("journal-") || text == "work" && has_bytes(&entry.path())?;
         if kept && entry.file_type()?.is_dir() {
             std::fs::create_dir_all(to)?;
-            std::fs::rename(entry.path(), to.join(&name))?;
+            std::fs::rename(entry.path(), free_name(to, &text))?;
             any = true;
         }
     }
     Ok(any)
 }
 
+/// Whether there are unreadable parts of a journal.
+pub(super) fn has_damaged(journal: &Path) -> io::Result<bool> {
+    Ok(!damaged_parts(journal)?.is_empty())
+}
+
 /// Unreadable parts of a journal move to `to`. Returns whether there were any.
 pub(super) fn keep_damaged(journal: &Path, to: &Path) -> io::Result<bool> {
+    let parts = damaged_parts(journal)?;
+    for path in &parts {
+        // Those of another journal have the same names.
+        let names = [journal.file_name(), path.file_name()];
+        let names: Vec<_> = names
+            .iter()
+            .flatten()
+            .map(|n| n.to_string_lossy())
+            .collect();
+        std::fs::create_dir_all(to)?;
+        std::fs::rename(path, free_name(to, &names.join("-")))?;
+    }
+    Ok(!parts.is_empty())
+}
+
+fn damaged_parts(journal: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(journal) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut any = false;
+    let mut parts = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|ext| ext == "damaged")
-            && let Some(name) = path.file_name()
-        {
-            std::fs::create_dir_all(to)?;
-            std::fs::rename(&path, to.join(name))?;
-            any = true;
+        if path.extension().is_some_and(|ext| ext == "damaged") {
+            parts.push(path);
         }
     }
-    Ok(any)
+    Ok(parts)
+}
+
+/// A name in `dir` that nothing has yet.
+fn free_name(dir: &Path, name: &str) -> PathBuf {
+    let numbered = (2..).map(|n| dir.join(format!("{name}.{n}")));
+    let mut names = std::iter::once(dir.join(name)).chain(numbered);
+    names
+        .find(|path| path.symlink_metadata().is_err())
+        .unwrap_or_else(|| dir.join(name))
+}
+
+/// Writes down what is kept in `dir` and why, if anything is.
+pub(super) fn explain(dir: &Path, messages: &[String]) -> io::Result<()> {
+    if messages.is_empty() || !dir.is_dir() {
+        return Ok(());
+    }
+    let text = format!(
+        "{}\n\nNothing here is on the server as far as this machine knows. Files in work/ are what \
+         programs wrote, without their names;\n*.damaged are parts of the journal that could not be \
+         read. When you have what you need, remove this directory:\n`mesa status` and `mesa sync` \
+         name it until then.\n",
+        messages.join("\n")
+    );
+    std::fs::write(free_name(dir, "README"), text)
 }
 
 /// Whether a directory of work files has one that is not empty.

@@ -231,8 +231,9 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
         kept::keep_damaged(&me.dir.journal_dir(number), &aside)?;
         kept::keep_damaged(&me.dir.journal_dir(old.journal), &aside)?;
         remove_dir(&me.dir.journal_dir(number))?;
-        me.dir.store(&stored)?;
+        // There before it is named: one that is missing was lost.
         let journal = Journal::open(&me.dir.journal_dir(number))?.0;
+        me.dir.store(&stored)?;
         remove_dir(&me.dir.journal_dir(old.journal))?;
         io::Result::Ok(journal)
     });

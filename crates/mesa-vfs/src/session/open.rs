@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     content::{Content, Fetcher, WorkFile, WorkId, work_dir::WorkDir},
-    journal::{Found, Journal, OpRecord, Record, Verdict, WorkMark},
+    journal::{Found, Journal, OpRecord, Record, Verdict, WorkMark, forget_length},
 };
 
 /// Calls to GetChunks and GetManifests at once.
@@ -55,9 +55,13 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
     if let Some(elsewhere) = &elsewhere {
         elsewhere.apply(&mut config).map_err(at)?;
     }
-    if dir.is_other_boot().map_err(at)? {
+    let other_boot = dir.is_other_boot().map_err(at)?;
+    if other_boot {
         // No mount is left that could go on without the server.
         away::remove(dir.path());
+        if let Some(identity) = &stored {
+            forget_length(&dir.journal_dir(identity.journal)).map_err(at)?;
+        }
         if config.durability != Durability::Local {
             distrust(&dir).map_err(at)?;
         }
@@ -102,6 +106,7 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
         }
         (Err(error), ..) => return Err(error),
     };
+    let was_known = stored.is_some();
     let mut identity = stored;
     if let (Some(lost), Some(old)) = (answer.lost.take(), &identity) {
         lost::set_aside(&dir, old, &lost).map_err(at)?;
@@ -138,6 +143,8 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
         // Leftovers of a start that was cut off before it stored this number.
         kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?;
         remove_dir(&dir.journal_dir(number)).map_err(at)?;
+        // There before it is named: one that is missing was lost.
+        Journal::open(&dir.journal_dir(number)).map_err(at)?;
     }
     dir.store(&next).map_err(at)?;
     if let (Some(old), false) = (&identity, same) {
@@ -174,32 +181,41 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
             };
         }
     }
-    if let Some(damage) = known.damage.as_ref().or(found.damage.as_ref()) {
-        notes.push(format!(
-            "the journal is damaged at byte {}: {} operations could not be read; they and the \
-             files they may need are in {}",
-            damage.offset,
-            damage.operations,
-            lost.display()
-        ));
-    }
-    let damaged = kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?
-        || known.damage.is_some()
-        || found.damage.is_some();
-    for message in notes {
-        tracing::error!("{message}");
-        core.last_error = Some((config.clock.now().millis(), message));
-    }
-    let aside = damaged.then(|| lost.join("work"));
-    let (ops, works) = restore(
+    let damage = known.damage.as_ref().or(found.damage.as_ref());
+    // Also what a start before this one found and did not come to keep.
+    let damaged = damage.is_some() || kept::has_damaged(&dir.journal_dir(number)).map_err(at)?;
+    let doubtful = damaged || was_known && !other_boot && !known.whole;
+    let aside = doubtful.then(|| lost.join("work"));
+    let reason = match damage {
+        Some(damage) => damage.to_string(),
+        None => "the journal may be incomplete".to_owned(),
+    };
+    let restored = restore(
         &mut core,
         found,
         &work_dir,
         acked,
         &config,
         aside.as_deref(),
-    )
-    .map_err(at)?;
+    );
+    let (ops, works, kept) = restored.map_err(at)?;
+    kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?;
+    if damaged || kept > 0 {
+        let files = match kept {
+            0 => String::new(),
+            1 => ", and 1 file that may belong to it,".to_owned(),
+            n => format!(", and {n} files that may belong to it,"),
+        };
+        notes.push(format!(
+            "{reason}; what cannot be read of it{files} is in {}",
+            lost.display()
+        ));
+    }
+    kept::explain(&lost, &notes).map_err(at)?;
+    for message in notes {
+        tracing::error!("{message}");
+        core.last_error = Some((config.clock.now().millis(), message));
+    }
     let content = content_of(&config, &answer, &limits)?;
     let session = Session::new(config, dir, core, info, content, work_dir);
     for work in &works {
@@ -376,14 +392,15 @@ fn restore(
     acked: ClientSeq,
     config: &SessionConfig,
     aside: Option<&Path>,
-) -> io::Result<(Vec<RecoveredOp>, Vec<RecoveredWork>)> {
+) -> io::Result<(Vec<RecoveredOp>, Vec<RecoveredWork>, u64)> {
     let keep = needed_works(&found, acked);
     let highest = keep.iter().map(|id| id.0).max().unwrap_or(0);
     work_dir.reserve_below(highest + 1);
-    if let Some(aside) = aside {
-        // The operations that name them could not be read.
-        work_dir.keep_others(&keep, aside)?;
-    }
+    // The operations that name them could not be read.
+    let kept = match aside {
+        Some(aside) => work_dir.keep_others(&keep, aside)?,
+        None => 0,
+    };
     work_dir.retain(&keep)?;
     let mut files: HashMap<WorkId, Arc<WorkFile>> = HashMap::new();
     let mut works = Vec::new();
@@ -437,7 +454,7 @@ fn restore(
         });
         core.queue.push(pending(op, job, now));
     }
-    Ok((ops, works))
+    Ok((ops, works, kept))
 }
 
 fn pending(op: OpRecord, work: Option<Arc<WorkFile>>, now: mesa_types::Nanos) -> Pending {

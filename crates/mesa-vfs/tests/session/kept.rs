@@ -100,6 +100,82 @@ async fn behind_a_damaged_record_everything_is_kept_and_said() {
     assert!(holds(&status.kept[0], &bytes));
 }
 
+/// The newest segment that holds operations.
+fn newest(journal: &Path) -> PathBuf {
+    let mut segments = Vec::new();
+    files(journal, &mut segments);
+    segments.retain(|path| path.extension().is_some_and(|ext| ext == "seg"));
+    segments.sort();
+    segments.pop().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_the_end_of_a_journal_that_was_cut_everything_is_kept_and_said() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let bytes = noise(100_000, 3);
+    unsent(&server, state.path(), &bytes).await;
+    let path = newest(&state.path().join("journal-1"));
+    let journal = std::fs::read(&path).unwrap();
+    // Between two records: nothing in what is left tells.
+    let at = journal.windows(2).position(|w| w == b"n9").unwrap();
+    let (count, length) = mesa_vfs::journal::whole_records(&journal[4..at]);
+    assert!(count > 0);
+    let end = 4 + length;
+    std::fs::write(&path, &journal[..end]).unwrap();
+    let m = mount(&server, state.path()).await;
+    until("what is left is sent", || m.session.status().lag_ops == 0).await;
+    let status = m.session.status();
+    assert_eq!(status.kept.len(), 1);
+    let told = status.last_error.unwrap().1;
+    assert!(
+        told.contains("cut off at byte") && told.contains("and 1 file that"),
+        "{told}"
+    );
+    assert!(holds(&status.kept[0], &bytes));
+    let readme = std::fs::read_to_string(status.kept[0].join("README")).unwrap();
+    assert!(readme.starts_with(&told), "{readme}");
+    m.session.close().await.unwrap();
+    m.kill().await;
+    // It is said as long as it is there.
+    server.inner.lock().exclusive = None;
+    let again = mount(&server, state.path()).await;
+    assert_eq!(again.session.status().kept, status.kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_journal_the_files_are_kept_and_said() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let bytes = noise(100_000, 4);
+    unsent(&server, state.path(), &bytes).await;
+    std::fs::remove_dir_all(state.path().join("journal-1")).unwrap();
+    let m = mount(&server, state.path()).await;
+    let status = m.session.status();
+    assert_eq!(status.kept.len(), 1);
+    assert!(holds(&status.kept[0], &bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_of_a_whole_journal_are_not_kept() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let m = mount(&server, state.path()).await;
+    let (work, _) = m.create_work("a").await;
+    rig::write(&work, 0, b"bytes");
+    m.acked(m.close(&work).unwrap()).await;
+    m.session.drop_work(&work);
+    let stray = state.path().join("work/ff/ffff");
+    m.kill().await;
+    drop(work);
+    // As an opening for writing leaves it that was cut off before anybody had the file.
+    std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    std::fs::write(&stray, b"a copy of what the server has").unwrap();
+    let m = mount(&server, state.path()).await;
+    assert_eq!(m.session.status().kept, [] as [PathBuf; 0]);
+    assert!(!stray.exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_in_good_order_leaves_nothing_to_keep() {
     let server = Server::new();
