@@ -40,7 +40,12 @@ pub(crate) fn start(
                 match send(&session, &notice) {
                     Ok(()) => session.counters.noticed(),
                     // The kernel does not know the node or name: nothing to forget.
-                    Err(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::NOTCONN) => {}
+                    Err(Errno::NOENT) => {
+                        if let Notice::Unused { child, .. } = notice {
+                            session.fs.unknown(child);
+                        }
+                    }
+                    Err(Errno::NOTDIR | Errno::NODEV | Errno::NOTCONN) => {}
                     Err(error) => {
                         tracing::warn!(%error, ?notice, "the kernel refused a notification");
                     }
@@ -94,6 +99,33 @@ fn send(session: &Session, notice: &Notice) -> Result<(), Errno> {
                 }
                 other => other,
             }
+        }
+        Notice::Unused {
+            parent,
+            child,
+            name,
+        } => {
+            let body = InvalEntryOut {
+                parent: parent.0,
+                namelen: name.len() as u32,
+                flags: 0,
+            };
+            match session
+                .device
+                .notify(notify::INVAL_ENTRY, [body.as_bytes(), &terminated(name)])
+            {
+                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(error) => return Err(error),
+            }
+            // Without its name it is still there if somebody has it open.
+            let body = InvalInodeOut {
+                ino: child.0,
+                off: -1,
+                len: 0,
+            };
+            session
+                .device
+                .notify(notify::INVAL_INODE, [body.as_bytes(), &[]])
         }
         Notice::Node { node, data } => {
             // A negative offset spares the pages.

@@ -93,6 +93,45 @@ fn attributes_and_pages_are_refreshed() {
 }
 
 #[test]
+fn what_nobody_uses_is_forgotten_and_what_is_open_stays() {
+    must_mount();
+    for passthrough in [Feature::Auto, Feature::Off] {
+        let mounted = Mounted::with(|options| options.passthrough = passthrough);
+        let ask = |node: u64, name: &str| {
+            let notice = Notice::Unused {
+                parent: NodeId::ROOT,
+                child: NodeId(node),
+                name: Bytes::copy_from_slice(name.as_bytes()),
+            };
+            mounted.notices.send(notice).unwrap();
+        };
+        let node = |name: &str| {
+            let ino = fs::metadata(mounted.join(name)).unwrap().ino();
+            ino - mounted.fs.ino_offset
+        };
+        let lookups = |node: u64| {
+            let state = mounted.fs.state.lock();
+            state.nodes.get(&node).map_or(0, |node| node.lookups)
+        };
+        fs::write(mounted.join("closed"), b"closed").unwrap();
+        let open = fs::File::create(mounted.join("open")).unwrap();
+        eventually("one is closed", || mounted.fs.open_handles() == 1);
+        let (closed, held) = (node("closed"), node("open"));
+        ask(closed, "closed");
+        ask(held, "open");
+        ask(77, "never");
+        eventually("it is told that it is not known", || {
+            mounted.fs.unknown.lock().contains(&NodeId(77))
+        });
+        eventually("it is forgotten", || lookups(closed) == 0);
+        assert!(lookups(held) > 0, "somebody has it open");
+        assert!(!mounted.fs.unknown.lock().contains(&NodeId(held)));
+        drop(open);
+        assert_eq!(fs::read(mounted.join("closed")).unwrap(), b"closed");
+    }
+}
+
+#[test]
 fn a_notice_about_something_unknown_is_normal() {
     must_mount();
     let mounted = Mounted::new();

@@ -309,6 +309,16 @@ pub enum Notice {
         /// Raw name.
         name: Bytes,
     },
+    /// Nobody may be using the node, which is called so: it is to be let go of then
+    /// ([`Filesystem::forget`]), or said to be not known ([`Filesystem::unknown`]).
+    Unused {
+        /// Directory.
+        parent: NodeId,
+        /// The node.
+        child: NodeId,
+        /// Raw name.
+        name: Bytes,
+    },
     /// Attributes (and content when `data`) changed.
     Node {
         /// The node.
@@ -328,6 +338,8 @@ pub trait Filesystem: Send + Sync + 'static {
     fn lookup(&self, caller: Caller, parent: NodeId, name: &[u8]) -> Step<Found>;
     /// The kernel dropped `count` lookups of `node`.
     fn forget(&self, node: NodeId, count: u64);
+    /// The presenter does not know the node of a [`Notice::Unused`].
+    fn unknown(&self, _node: NodeId) {}
     fn getattr(&self, caller: Caller, node: NodeId, handle: Option<Handle>) -> Step<FileAttr>;
     fn setattr(
         &self,

@@ -72,6 +72,11 @@ struct Old {
     handles: u32,
 }
 
+/// Marks the number of a version; file ids do not have it.
+const VERSION_BIT: u64 = 1 << 63;
+/// No file has this id.
+const NOBODY: FileId = FileId(0);
+
 /// The tree of one repo.
 #[derive(Debug)]
 pub struct Tree {
@@ -208,6 +213,12 @@ impl Tree {
         false
     }
 
+    /// Begins numbers of versions at a random place: the presenter may still hold those that a
+    /// former process gave out.
+    pub fn number_versions_from(&mut self, random: u32) {
+        self.next_alias = u64::from(random) << 8;
+    }
+
     // ---- numbers the presenter uses ---------------------------------------------------------
 
     /// The number under which the presenter knows `id` now.
@@ -226,6 +237,8 @@ impl Tree {
         }
         match self.aliases.get(&node.0) {
             Some(&id) => Resolved::Live(id),
+            // A former process named a version so.
+            None if node.0 & VERSION_BIT != 0 => Resolved::Live(NOBODY),
             None => Resolved::Live(FileId(self.root.0 & !COUNTER_MASK | node.0 & COUNTER_MASK)),
         }
     }
@@ -262,7 +275,7 @@ impl Tree {
         let before = self.node_id(id);
         self.next_alias += 1;
         // The tag keeps the number in this repo, the top bit out of the file ids.
-        let alias = NodeId(1 << 63 | self.base | (self.next_alias & COUNTER_MASK));
+        let alias = NodeId(VERSION_BIT | self.base | (self.next_alias & COUNTER_MASK));
         let handles = self.held.remove(&id).unwrap_or(0);
         let lookups = self
             .get_mut(id)

@@ -6,7 +6,9 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use mesa_types::NodeKind;
-use mesa_vfs::fs::{AttrChange, Backing, Filesystem, Handle, NodeId, OpenMode, RenameFlags};
+use mesa_vfs::fs::{
+    AttrChange, Backing, Filesystem, Handle, NodeId, Notice, OpenMode, RenameFlags,
+};
 use support::{
     calls::*,
     rig::{Options, Rig},
@@ -61,6 +63,13 @@ async fn nothing_a_call_returned_is_lost() {
 
 /// A mount with descriptors a former process handed out: the file's node and handle.
 async fn taken_over(server: &FakeServer) -> (Rig, NodeId, Handle, Arc<Backing>) {
+    taken_over_with(server, Options::default()).await
+}
+
+async fn taken_over_with(
+    server: &FakeServer,
+    options: Options,
+) -> (Rig, NodeId, Handle, Arc<Backing>) {
     let rig = Rig::new(server);
     let m = &rig.mount;
     let (entry, opened) = create(m, "f").await.unwrap();
@@ -77,9 +86,97 @@ async fn taken_over(server: &FakeServer) -> (Rig, NodeId, Handle, Arc<Backing>) 
     drop(opened);
     let dir = rig.stop().await;
     server.disconnect();
-    let rig = Rig::at(server, dir, Options::default());
+    let rig = Rig::at(server, dir, options);
     rig.mount.restore(Duration::from_secs(20)).await;
     (rig, node, handle, backing)
+}
+
+/// As in write-back mode: the kernel's count never tells, and no private file is kept longer than
+/// it has to be.
+fn short_of_room(former_unseen: bool) -> Options {
+    Options {
+        quiet: Some(Arc::new(|_| true)),
+        tune: if former_unseen {
+            |config| (config.tuning.works_kept, config.former_unseen) = (0, true)
+        } else {
+            |config| config.tuning.works_kept = 0
+        },
+        ..Options::default()
+    }
+}
+
+fn works(rig: &Rig) -> usize {
+    rig.mount.status().orgs[0].repos[0].work_files
+}
+
+async fn until(what: &str, mut check: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !check() {
+        assert!(start.elapsed().as_secs() < 30, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_descriptor_from_before_whose_file_went_gets_another() {
+    let server = FakeServer::new();
+    let (rig, node, handle, backing) = taken_over_with(&server, short_of_room(false)).await;
+    drop(backing);
+    let m = &rig.mount;
+    attr(m, "f").await.unwrap();
+    let written = |text: &'static [u8]| {
+        let (server, rig) = (server.clone(), &rig);
+        async move {
+            done(rig.mount.fsync(node, handle, true)).await.unwrap();
+            assert_eq!(server.content("f").unwrap(), text);
+            until("it goes again", || works(rig) == 0).await;
+        }
+    };
+    until("the private file goes", || works(&rig) == 0).await;
+    done(m.write(node, handle, 0, b"LATE")).await.unwrap();
+    written(b"LATEre").await;
+    done(m.fallocate(node, handle, 0, 0, 8)).await.unwrap();
+    written(b"LATEre\0\0").await;
+    let change = AttrChange {
+        size: Some(3),
+        ..AttrChange::default()
+    };
+    done(m.setattr(USER, node, Some(handle), change))
+        .await
+        .unwrap();
+    written(b"LAT").await;
+    let from = (node, handle);
+    done(m.copy_file_range(from, 0, from, 3, 3)).await.unwrap();
+    written(b"LATLAT").await;
+    m.release(node, handle);
+    m.unmount().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_counts_descriptors_from_before_only_forgetting_ends_them() {
+    let server = FakeServer::new();
+    let (rig, node, handle, backing) = taken_over_with(&server, short_of_room(true)).await;
+    drop(backing);
+    let m = &rig.mount;
+    attr(m, "f").await.unwrap();
+    let asked = |notice: &Notice| matches!(notice, Notice::Unused { child, .. } if *child == node);
+    until("the kernel is asked", || {
+        rig.notices.try_iter().any(|n| asked(&n))
+    })
+    .await;
+    // Others come and go.
+    put(m, "other", b"other").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    until("others go", || works(&rig) == 1).await;
+    done(m.write(node, handle, 0, b"LATE")).await.unwrap();
+    done(m.fsync(node, handle, true)).await.unwrap();
+    assert_eq!(server.content("f").unwrap(), b"LATEre");
+    assert_eq!(works(&rig), 1);
+    m.release(node, handle);
+    m.unknown(node);
+    until("the private file goes", || works(&rig) == 0).await;
+    assert_eq!(get(m, "f").await.unwrap(), "LATEre");
+    m.unmount().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

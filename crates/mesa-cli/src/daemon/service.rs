@@ -12,7 +12,7 @@ use mesa_client::{
     CERTIFICATE_REFUSED, Credentials, GrpcSync, Origin, SyncApi, SyncErrorKind, TransportOptions,
     credential::Place,
 };
-use mesa_fuse::{Feature, MountHandle, MountOptions, Parts};
+use mesa_fuse::{Feature, Mode, MountHandle, MountOptions, Parts};
 use mesa_proto::v1;
 use mesa_types::{OrgSlug, RepoName, Secret, time::SystemClock};
 use mesa_vfs::{
@@ -88,7 +88,10 @@ impl Service {
             }
         }
         let content = open_cache(&plan)?;
-        let (mount, notices) = Mount::new(config(&plan, &api, &content)?);
+        let mut config = config(&plan, &api, &content)?;
+        let former = parts.as_ref().map(|parts| parts.state.mode());
+        config.former_unseen = former == Some(Mode::Writeback);
+        let (mount, notices) = Mount::new(config);
         if parts.is_some() {
             // Requests wait in the kernel meanwhile; an answer now would be that nothing is there.
             mount.restore(RESTORE_MAX).await;
@@ -451,6 +454,7 @@ fn config(plan: &Plan, api: &Arc<GrpcSync>, content: &Arc<ContentStore>) -> CliR
         clock: Arc::new(SystemClock),
         random: Arc::new(|| getrandom::u32().unwrap_or(0)),
         quiet: mesa_fuse::quiet::probe(&plan.state_dir),
+        former_unseen: false,
         groups: Arc::new(ProcGroups),
         tuning: Tuning::default(),
         runtime: tokio::runtime::Handle::current(),

@@ -22,6 +22,11 @@ pub struct Parts {
 }
 
 impl SavedState {
+    /// How file data is served.
+    pub fn mode(&self) -> Mode {
+        self.0.mode
+    }
+
     /// Bytes: version, mode (0 passthrough, 1 writeback), flush on close (0, 1), capability bits
     /// (little endian u64).
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -42,6 +42,8 @@ pub struct MemFs {
     pub served: bool,
     /// Lookups of names that start with `slow` wait until this has a permit.
     pub gate: Arc<tokio::sync::Semaphore>,
+    /// What the kernel did not know.
+    pub unknown: Mutex<Vec<NodeId>>,
 }
 
 impl MemFs {
@@ -59,6 +61,7 @@ impl MemFs {
             state: Mutex::new(state),
             ino_offset: 1_000_000,
             served: false,
+            unknown: Mutex::default(),
             gate: Arc::new(tokio::sync::Semaphore::new(0)),
         }
     }
@@ -207,6 +210,7 @@ impl Filesystem for MemFs {
         self.found(parent, name).into()
     }
     fn forget(&self, node: NodeId, count: u64) { self.forgotten(node, count) }
+    fn unknown(&self, node: NodeId) { self.unknown.lock().push(node); }
     fn getattr(&self, _: Caller, node: NodeId, _: Option<Handle>) -> Step<FileAttr> { self.attr(node).into() }
     fn setattr(&self, _: Caller, node: NodeId, _: Option<Handle>, change: AttrChange) -> Step<FileAttr> { self.change(node, change).into() }
     fn access(&self, _: Caller, _: NodeId, _: u32) -> Step<()> { Ok(()).into() }

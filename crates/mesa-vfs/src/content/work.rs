@@ -107,6 +107,8 @@ pub struct WorkFile {
     dropped: AtomicBool,
     /// One of the writers stands for those a former process may have had.
     inherited: AtomicBool,
+    /// The kernel's count does not tell of those.
+    unseen: AtomicBool,
     settled: Mutex<Settled>,
     /// How many names the node has.
     names: AtomicU32,
@@ -145,6 +147,7 @@ impl WorkFile {
             writers: AtomicU32::new(0),
             dropped: AtomicBool::new(false),
             inherited: AtomicBool::new(false),
+            unseen: AtomicBool::new(false),
             settled: Mutex::default(),
             names: AtomicU32::new(1),
             used: AtomicU64::new(0),
@@ -288,11 +291,20 @@ impl WorkFile {
     }
 
     /// A former process may have left it open for writing: it counts as open until the kernel's
-    /// count or the kernel's forgetting of the node tells otherwise.
-    pub(crate) fn inherit(&self) {
-        if !self.inherited.swap(true, Ordering::AcqRel) {
+    /// count, or if that does not tell (`unseen`) only the kernel's forgetting of the node, says
+    /// otherwise. Whether that is new.
+    pub(crate) fn inherit(&self, unseen: bool) -> bool {
+        self.unseen.store(unseen, Ordering::Release);
+        let new = !self.inherited.swap(true, Ordering::AcqRel);
+        if new {
             self.begin_write();
         }
+        new
+    }
+
+    /// Somebody may write to it whom the kernel does not count.
+    pub(crate) fn is_open_unseen(&self) -> bool {
+        self.unseen.load(Ordering::Acquire) && self.is_inherited()
     }
 
     pub(crate) fn is_inherited(&self) -> bool {
@@ -315,7 +327,7 @@ impl WorkFile {
     /// descriptor for reading.
     pub(crate) fn look_quiet(&self, probe: &dyn Fn(BorrowedFd<'_>) -> bool) -> bool {
         let changes = self.changes();
-        if self.writers() > u32::from(self.is_inherited()) {
+        if self.writers() > u32::from(self.is_inherited()) || self.is_open_unseen() {
             return false;
         }
         // Never asked for after it was made.

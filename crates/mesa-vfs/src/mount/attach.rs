@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use mesa_proto::v1::{self, op::Kind};
 use mesa_types::FileId;
 
@@ -60,7 +61,8 @@ pub async fn attach(
     let info = opened.session.info();
     let root = node_from_wire(info.root.clone())
         .map_err(|_| OpenError::Answer("its root is not a node"))?;
-    let tree = Tree::new(root, info.head_seq.0, node_tag);
+    let mut tree = Tree::new(root, info.head_seq.0, node_tag);
+    tree.number_versions_from((config.random)());
     let repo = Arc::new(Repo::new(
         Arc::clone(&env),
         Arc::clone(&opened.session),
@@ -103,6 +105,9 @@ pub async fn attach(
     // The directory was shown without the repo being open.
     let node = repo.with(|state| state.tree.node_id(state.tree.root()));
     env.notify(vec![Notice::Node { node, data: false }]);
+    if config.former_unseen {
+        env.notify(repo.inherited());
+    }
     Ok(Attached { repo, _sink: sink })
 }
 
@@ -159,11 +164,31 @@ impl Repo {
                 if state.tree.get(file).is_none() {
                     unknown.push(file);
                 }
-                work.inherit();
+                work.inherit(self.env.config.former_unseen);
                 let content = work.base();
                 state.files.live_or(file, content).work = Some(work);
             }
             unknown
+        })
+    }
+
+    /// Asks about files that a former process may have left open for writing.
+    fn inherited(&self) -> Vec<Notice> {
+        self.with(|state| {
+            let mut notices = Vec::new();
+            for file in state.files.with_work() {
+                let Some(node) = state.tree.get(file) else {
+                    continue;
+                };
+                let path = state.tree.path(file).unwrap_or_default();
+                let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                notices.push(Notice::Unused {
+                    parent: state.tree.node_id(node.parent),
+                    child: state.tree.node_id(file),
+                    name: Bytes::copy_from_slice(name),
+                });
+            }
+            notices
         })
     }
 

@@ -41,6 +41,9 @@ pub struct MountConfig {
     pub random: Arc<dyn Fn() -> u32 + Send + Sync>,
     /// See [`crate::session::SessionConfig::quiet`].
     pub quiet: Option<QuietProbe>,
+    /// The mount was taken over from a process whose descriptors [`MountConfig::quiet`] knows
+    /// nothing of: what is written to them comes through the kernel's page cache.
+    pub former_unseen: bool,
     /// Supplementary groups of callers.
     pub groups: Arc<dyn Groups + Send + Sync>,
     /// Bounds and deadlines.

@@ -171,7 +171,15 @@ impl Repo {
             return Step::Done(Err(FsError::TooBig));
         }
         let room = self.session.check_quota();
-        let written = room.and_then(|()| self.target(node, handle));
+        let target = room.and_then(|()| self.target(node, handle));
+        if self.lacks_work(node, handle, &target) {
+            let (repo, data) = (Arc::clone(self), Bytes::copy_from_slice(data));
+            return Step::Later(Box::pin(async move {
+                repo.open_former(node).await?;
+                wait(repo.write_data(node, handle, offset, &data)).await
+            }));
+        }
+        let written = target;
         let written = written.and_then(|(backing, append)| {
             write_file(&backing, offset, data, append)?;
             Ok(data.len() as u32)
@@ -216,7 +224,7 @@ impl Repo {
     }
 
     pub fn fallocate(
-        &self,
+        self: &Arc<Self>,
         node: NodeId,
         handle: Handle,
         mode: i32,
@@ -230,7 +238,15 @@ impl Repo {
         let Some(flags) = u32::try_from(mode).ok().and_then(FallocateFlags::from_bits) else {
             return Step::Done(Err(FsError::NotSupported));
         };
-        let done = self.target(node, handle).and_then(|(backing, _)| {
+        let target = self.target(node, handle);
+        if self.lacks_work(node, handle, &target) {
+            let repo = Arc::clone(self);
+            return Step::Later(Box::pin(async move {
+                repo.open_former(node).await?;
+                wait(repo.fallocate(node, handle, mode, offset, length)).await
+            }));
+        }
+        let done = target.and_then(|(backing, _)| {
             rustix::fs::fallocate(&backing.file, flags, offset, length).map_err(local_error)
         });
         Step::Done(done)
@@ -254,7 +270,7 @@ impl Repo {
 
     /// Both descriptors are in this repo.
     pub fn copy_file_range(
-        &self,
+        self: &Arc<Self>,
         from: (NodeId, Handle),
         from_offset: u64,
         to: (NodeId, Handle),
@@ -265,7 +281,15 @@ impl Repo {
         if end.is_none_or(|end| end > self.info().file_bytes_max) {
             return Step::Done(Err(FsError::TooBig));
         }
-        let target = match self.target(to.0, to.1) {
+        let target = self.target(to.0, to.1);
+        if self.lacks_work(to.0, to.1, &target) {
+            let repo = Arc::clone(self);
+            return Step::Later(Box::pin(async move {
+                repo.open_former(to.0).await?;
+                wait(repo.copy_file_range(from, from_offset, to, to_offset, length)).await
+            }));
+        }
+        let target = match target {
             Ok((backing, _)) => backing,
             Err(error) => return Step::Done(Err(error)),
         };

@@ -91,15 +91,28 @@ impl Repo {
             if state.tree.get(id).is_some_and(|node| node.lookups > 0) {
                 return;
             }
-            // The kernel has no descriptor and no mapping of it, not even one from before.
-            let works = state.files.works(id);
-            if works.iter().any(|work| work.is_inherited()) {
-                self.queue_former(state, id);
-                for work in works {
-                    work.end_inherited();
-                }
+            self.end_former(state, id);
+        });
+    }
+
+    /// The kernel does not know the node: of what it knew before nothing is left either.
+    pub fn unknown(&self, node: NodeId) {
+        self.with(|state| {
+            if let Ok(id) = self.live(state, node) {
+                self.end_former(state, id);
             }
         });
+    }
+
+    /// The kernel has no descriptor and no mapping of the file from before.
+    fn end_former(&self, state: &mut State, id: FileId) {
+        let works = state.files.works(id);
+        if works.iter().any(|work| work.is_inherited()) {
+            self.queue_former(state, id);
+            for work in works {
+                work.end_inherited();
+            }
+        }
     }
 
     pub fn opendir(self: &Arc<Self>, caller: Caller, node: NodeId) -> Step<Handle> {

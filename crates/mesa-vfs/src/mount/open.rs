@@ -363,6 +363,13 @@ impl Repo {
                 let work = file.work.as_ref().ok_or(FsError::BadHandle)?;
                 resize(work, size)
             });
+            if self.lacks_work(node, handle, &done) {
+                let repo = Arc::clone(self);
+                return Step::Later(Box::pin(async move {
+                    repo.open_former(node).await?;
+                    wait(repo.truncate(caller, node, Some(handle), size)).await
+                }));
+            }
             return Step::Done(done);
         }
         let flags = OpenFlags {
@@ -438,11 +445,56 @@ impl Repo {
         })
     }
 
-    /// The work file it writes to.
+    /// The work file it writes to. It is not settled from here on.
     pub fn former_work(&self, state: &State, node: NodeId) -> FsResult<Arc<WorkFile>> {
         let id = self.live(state, node)?;
         let work = state.files.work(id).ok_or(FsError::BadHandle)?;
+        if work.inherit(self.env.config.former_unseen) {
+            self.session.watch_again(work);
+        }
         Ok(Arc::clone(work))
+    }
+
+    /// Whether a call failed because a descriptor of a former process has no work file (any more):
+    /// nothing told of it, and the file is served from the cache again.
+    pub fn lacks_work<T>(&self, node: NodeId, handle: Handle, outcome: &FsResult<T>) -> bool {
+        matches!(outcome, Err(FsError::BadHandle))
+            && !self.read_only
+            && self.with(|state| {
+                state.files.handle(handle).is_none()
+                    && self.live(state, node).is_ok_and(|id| {
+                        let node = state.tree.get(id);
+                        node.is_some_and(|node| node.kind == NodeKind::File)
+                    })
+            })
+    }
+
+    /// Makes one, of what the file holds now.
+    pub async fn open_former(self: &Arc<Self>, node: NodeId) -> FsResult<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let opening = self.with(|state| {
+                let id = self.live(state, node)?;
+                if state.files.work(id).is_some() {
+                    return Ok(None);
+                }
+                if let Some(error) = state.fenced {
+                    return Err(error);
+                }
+                let present = state.tree.get(id).ok_or(FsError::Stale)?;
+                let (content, mtime) = (present.content, present.mtime);
+                let clean = state.files.live(id).and_then(|f| f.clean.clone());
+                let work = self.session.open_work(id, content, mtime, u64::MAX, clean);
+                Ok(Some((id, content, work)))
+            })?;
+            let Some((id, content, work)) = opening else {
+                return Ok(());
+            };
+            match wait(work).await {
+                Err(FsError::Stale) => self.content_gone(id, content).await?,
+                work => self.add_work(id, work?),
+            }
+        }
+        Err(FsError::Io)
     }
 
     /// The last descriptor is gone: see [`Repo::release_of`].

@@ -78,8 +78,8 @@ pub(super) fn pick(
     let file = work.directory().open_read(work.id());
     let file = File::from(file.map_err(|error| store::local(&error))?);
     let changes = work.changes();
-    let own = work.writers() > u32::from(work.is_inherited());
-    let settled = !own && quiet.is_some_and(|quiet| quiet(file.as_fd()));
+    let open = work.writers() > u32::from(work.is_inherited()) || work.is_open_unseen();
+    let settled = !open && quiet.is_some_and(|quiet| quiet(file.as_fd()));
     if settled {
         work.end_inherited();
     }

@@ -83,6 +83,7 @@ impl Rig {
             clock: Arc::new(SystemClock),
             random: Arc::new(|| 4),
             quiet: options.quiet,
+            former_unseen: false,
             groups: Arc::new(ProcGroups),
             tuning: Tuning {
                 deadline: Duration::from_secs(20),
