@@ -30,6 +30,7 @@ mod lost;
 mod nodes;
 mod open;
 pub(crate) mod queue;
+mod recovered;
 mod sink;
 mod status;
 mod switch;

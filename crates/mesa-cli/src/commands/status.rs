@@ -85,10 +85,7 @@ fn describe(status: &Value) -> Vec<String> {
                 "{slug}/{name}  {at}  {}  {synced}",
                 text(session, "connection")
             ));
-            for kept in session["kept"].as_array().into_iter().flatten() {
-                let path = kept.as_str().unwrap_or("?");
-                lines.push(format!("  kept, could not be sent: {path}"));
-            }
+            lines.extend(lost(&format!("{slug}/{name}"), session));
             if let Some(error) = session["last_error"]["message"].as_str() {
                 lines.push(format!("  last error: {error}"));
             }
@@ -97,6 +94,39 @@ fn describe(status: &Value) -> Vec<String> {
     if let Some(seconds) = status["key_expires_in_s"].as_u64() {
         let left = duration::human(std::time::Duration::from_secs(seconds));
         lines.push(format!("key         expires in {left}"));
+    }
+    lines
+}
+
+/// What became of work that its session could not send.
+fn lost(repo: &str, session: &Value) -> Vec<String> {
+    let list = |key: &str| {
+        let values = session[key].as_array().into_iter().flatten();
+        let texts = values.filter_map(Value::as_str).map(ToOwned::to_owned);
+        texts.collect::<Vec<_>>()
+    };
+    let mut lines = Vec::new();
+    for path in list("kept") {
+        lines.push(format!(
+            "  kept, could not be sent: {path} (a README in it says why; remove it when you have \
+             what you need)"
+        ));
+    }
+    for bookmark in list("recovering") {
+        lines.push(format!(
+            "  work of a lost session is on its way to the bookmark {bookmark}"
+        ));
+    }
+    for bookmark in list("recovered") {
+        lines.push(format!(
+            "  work of a lost session is in the bookmark {bookmark}"
+        ));
+        lines.push(format!(
+            "    to see it:       mesa show {bookmark} --repo {repo}"
+        ));
+        lines.push(format!(
+            "    to take it over: mesa merge {bookmark} --repo {repo}"
+        ));
     }
     lines
 }
@@ -131,5 +161,25 @@ mod tests {
                 "o/e  main  attached  everything is on the server",
             ]
         );
+    }
+
+    #[test]
+    fn lost_work_is_named_with_the_way_to_it() {
+        let session = serde_json::json!({
+            "kept": ["/s/lost-1"], "recovering": ["recovered/ses_2-1"],
+            "recovered": ["recovered/ses_1-1"],
+        });
+        assert_eq!(
+            lost("o/r", &session),
+            [
+                "  kept, could not be sent: /s/lost-1 (a README in it says why; remove it when you \
+                 have what you need)",
+                "  work of a lost session is on its way to the bookmark recovered/ses_2-1",
+                "  work of a lost session is in the bookmark recovered/ses_1-1",
+                "    to see it:       mesa show recovered/ses_1-1 --repo o/r",
+                "    to take it over: mesa merge recovered/ses_1-1 --repo o/r",
+            ]
+        );
+        assert!(lost("o/r", &serde_json::json!({"kept": []})).is_empty());
     }
 }

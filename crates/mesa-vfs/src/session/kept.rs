@@ -111,6 +111,16 @@ pub(super) fn explain(dir: &Path, messages: &[String]) -> io::Result<()> {
     std::fs::write(free_name(dir, "README"), text)
 }
 
+/// What is kept in one state directory goes to another.
+pub(super) fn adopt(from: &StateDir, to: &StateDir) -> io::Result<()> {
+    for path in list(from) {
+        if let Some(name) = path.file_name() {
+            std::fs::rename(&path, free_name(to.path(), &name.to_string_lossy()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether a directory of work files has one that is not empty.
 fn has_bytes(work: &Path) -> io::Result<bool> {
     for shard in std::fs::read_dir(work)? {

@@ -23,6 +23,7 @@ use super::{
     link::invalid,
     open::{self, bounds, remove_dir},
     queue::Queue,
+    recovered,
 };
 use crate::{
     content::{WorkStat, work_dir::WorkDir},
@@ -287,8 +288,18 @@ fn call_error(error: OpenError) -> SyncError {
     }
 }
 
-/// Starts filling every recovery change of the state directory that nobody fills yet.
+/// Starts filling every recovery change of the state directory that nobody fills yet; those filled
+/// before are known from now on.
 pub(super) fn resume_recoveries(session: &Arc<Session>) {
+    let known = recovered::load(&session.dir, session.now());
+    {
+        let done = &mut session.recoveries.lock().done;
+        let new: Vec<_> = known
+            .into_iter()
+            .filter(|name| !done.contains(name))
+            .collect();
+        done.splice(..0, new);
+    }
     let entries = match std::fs::read_dir(session.dir.recovery_dir()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
@@ -334,8 +345,13 @@ async fn recover(session: &Arc<Session>, path: PathBuf, destination: Destination
     while !session.is_closing() {
         match fill(session, &path, &destination).await {
             Ok(true) => {
+                let bookmark = destination.bookmark;
+                if let Err(error) = recovered::add(&session.dir, &bookmark, session.now()) {
+                    tracing::warn!(%error, bookmark, "not noted as recovered");
+                }
                 let mut recoveries = session.recoveries.lock();
-                recoveries.done.push(destination.bookmark);
+                recoveries.done.retain(|done| *done != bookmark);
+                recoveries.done.push(bookmark);
                 return;
             }
             Ok(false) => return,
@@ -382,7 +398,13 @@ async fn fill(
     }
     recovery.close().await.map_err(|error| error.to_string())?;
     let path = path.to_owned();
-    let removed = tokio::task::spawn_blocking(move || remove_dir(&path)).await;
+    let parent = Arc::clone(session);
+    let removed = tokio::task::spawn_blocking(move || {
+        // What could not be sent there either outlives the directory.
+        kept::adopt(&recovery.dir, &parent.dir)?;
+        remove_dir(&path)
+    });
+    let removed = removed.await;
     removed
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())?;

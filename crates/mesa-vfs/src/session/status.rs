@@ -83,6 +83,6 @@ pub struct Status {
     pub kept: Vec<std::path::PathBuf>,
     /// `recovered/...` bookmarks made from this state directory that are still being filled.
     pub recovering: Vec<String>,
-    /// `recovered/...` bookmarks filled since the start.
+    /// `recovered/...` bookmarks filled in the last 30 days.
     pub recovered: Vec<String>,
 }

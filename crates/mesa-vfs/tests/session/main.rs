@@ -210,6 +210,42 @@ async fn a_fenced_session_keeps_its_work_in_a_recovery_change() {
         .unwrap()
         .collect();
     assert!(left.is_empty());
+    // It is told by the next process too.
+    m.kill().await;
+    let m = mount(&server, state.path()).await;
+    assert_eq!(m.session.status().recovered, ["recovered/ses_1-1"]);
+}
+
+/// A file of the server's that a session changed and that never got there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_an_existing_file_is_whole_in_the_recovery_change() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let m = mount(&server, state.path()).await;
+    let (work, _) = m.create_work("a").await;
+    rig::write(&work, 0, b"base");
+    m.acked(m.close(&work).unwrap()).await;
+    server.inner.lock().faults.hold = true;
+    rig::write(&work, 4, b" and more");
+    m.close(&work).unwrap();
+    server.inner.lock().faults.hold = false;
+    server.fence("ses_1", "unresponsive");
+    until("the work is recovered", || {
+        m.session.status().recovered == ["recovered/ses_1-1"]
+    })
+    .await;
+    let inner = server.inner.lock();
+    let recovered = mesa_types::ChangeId([9; 16]).to_string();
+    let session = inner.sessions.values().find(|s| s.change == recovered);
+    let sets = session.unwrap().ops.iter().filter_map(|op| match &op.kind {
+        Some(v1::op::Kind::SetContent(set)) => Some(set),
+        _ => None,
+    });
+    let sets: Vec<_> = sets.collect();
+    assert_eq!(sets.len(), 1);
+    // What it was made from is not known there: all of it is new, whatever the server has.
+    assert_eq!(sets[0].inline, b"base and more"[..]);
+    assert!(sets[0].extents.is_empty() && !sets[0].resized);
 }
 
 #[tokio::test(flavor = "multi_thread")]
