@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use serde_json::Value;
 
 use crate::{
     cli::DaemonChoice,
@@ -15,7 +14,8 @@ use crate::{
 
 /// Return when everything done in the mount so far is on the server
 ///
-/// Exit code 10 when it is not, by the end of the time given.
+/// Exit code 10 when it is not, by the end of the time given; also while work of earlier sessions
+/// that could not be sent is kept on this machine.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  mesa sync --timeout 10s && echo safe")]
 pub struct Args {
@@ -41,41 +41,6 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
         context.printer.value(&answer);
         return Ok(());
     }
-    for line in describe(&answer) {
-        context.printer.note(line);
-    }
+    context.printer.note("everything is on the server");
     Ok(())
-}
-
-/// The answer as lines for people.
-fn describe(answer: &Value) -> Vec<String> {
-    let kept = answer["kept"].as_array().map_or(&[][..], Vec::as_slice);
-    if kept.is_empty() {
-        return vec!["everything is on the server".to_owned()];
-    }
-    let paths = kept.iter().filter_map(Value::as_str);
-    std::iter::once(
-        "everything is on the server, except what could not be sent earlier:".to_owned(),
-    )
-    .chain(paths.map(|path| format!("  kept in {path}")))
-    .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_kept_is_not_passed_over() {
-        let answer = serde_json::json!({"synced": true, "kept": []});
-        assert_eq!(describe(&answer), ["everything is on the server"]);
-        let answer = serde_json::json!({"synced": true, "kept": ["/s/lost-1"]});
-        assert_eq!(
-            describe(&answer),
-            [
-                "everything is on the server, except what could not be sent earlier:",
-                "  kept in /s/lost-1",
-            ]
-        );
-    }
 }

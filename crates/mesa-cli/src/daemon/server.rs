@@ -1,6 +1,6 @@
 //! The daemon's end of the control socket.
 
-use std::{os::unix::net::UnixListener, sync::Arc, time::Duration};
+use std::{os::unix::net::UnixListener, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -138,7 +138,7 @@ async fn execute(
         Command::Sync { timeout_ms } => service
             .sync(Duration::from_millis(timeout_ms))
             .await
-            .map(|kept| json!({"synced": true, "kept": kept})),
+            .and_then(|kept| synced(&kept)),
         Command::Check { timeout_ms } => service
             .check(Duration::from_millis(timeout_ms))
             .await
@@ -185,4 +185,36 @@ async fn execute(
         }
     }
     result
+}
+
+/// The answer to `mesa sync`. What could not be sent earlier is not on the server, however much
+/// else is.
+fn synced(kept: &[PathBuf]) -> CliResult<Value> {
+    if kept.is_empty() {
+        return Ok(json!({"synced": true, "kept": []}));
+    }
+    let message = "everything is on the server, except what could not be sent earlier";
+    let mut error = CliError::new(Exit::NotSynced, message)
+        .hint("a README beside it says why; save what you need of it, then remove the directory");
+    let places = kept
+        .iter()
+        .map(|path| format!("kept in {}", path.display()));
+    error.causes = places.collect();
+    error.details = Some(Box::new(json!({ "kept": kept })));
+    Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_never_called_synced() {
+        assert_eq!(synced(&[]).unwrap()["synced"], true);
+        let error = synced(&["/s/lost-1".into(), "/s/lost-2".into()]).unwrap_err();
+        assert_eq!(error.exit, Exit::NotSynced);
+        assert_eq!(error.causes, ["kept in /s/lost-1", "kept in /s/lost-2"]);
+        let details = error.details.unwrap();
+        assert_eq!(details["kept"], json!(["/s/lost-1", "/s/lost-2"]));
+    }
 }
