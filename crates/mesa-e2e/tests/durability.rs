@@ -140,6 +140,93 @@ fn a_killed_supervisor_is_replaced_by_mount() {
 }
 
 #[test]
+fn a_worker_that_dies_again_and_again_is_told_of() {
+    use rustix::process::{Signal, kill_process};
+    let (_server, client, key) = mounted();
+    let repo = client.repo("work");
+    sh(&repo, "echo kept > f");
+    let mut deaths = Vec::new();
+    eventually(60, "the daemon gives up", || {
+        match client.daemon_pids()[..] {
+            [_, worker] if !deaths.contains(&worker) => {
+                kill_process(worker, Signal::KILL).expect("it runs");
+                deaths.push(worker);
+            }
+            _ => {}
+        }
+        client.daemon_pids().is_empty()
+    });
+    assert_eq!(deaths.len(), 11);
+    let status = client.mesa(&["status"]);
+    assert_eq!(status.code, 3, "{}", status.stderr);
+    let why = "the mount was ended because its worker died more than 10 times within a minute";
+    for part in [
+        why,
+        "signal: 9",
+        "hint: `mesa logs` tells more; `mesa mount -d`",
+    ] {
+        assert!(status.stderr.contains(part), "{}", status.stderr);
+    }
+    let log = client.mesa(&["logs"]).ok();
+    assert_eq!(
+        log.matches("the worker died (signal: 9").count(),
+        10,
+        "{log}"
+    );
+    assert!(log.contains(why), "{log}");
+    client.mount(&key).ok();
+    assert_eq!(sh(&repo, "cat f"), "kept");
+    client.mesa(&["unmount"]).ok();
+    eventually(5, "it is gone", || client.daemon_pids().is_empty());
+    let status = client.mesa(&["status"]);
+    assert!(!status.stderr.contains("died"), "{}", status.stderr);
+}
+
+/// Whoever has it keeps a copy of every mount there is.
+struct OtherNamespace(std::process::Child);
+
+impl OtherNamespace {
+    fn new() -> Self {
+        let mut holder = std::process::Command::new("unshare");
+        holder.args(["--mount", "--propagation", "private", "sleep", "600"]);
+        let holder = Self(holder.spawn().expect("unshare"));
+        let own = std::fs::read_link("/proc/self/ns/mnt").expect("/proc");
+        let place = format!("/proc/{}/ns/mnt", holder.0.id());
+        eventually(10, "it has a namespace of its own", || {
+            std::fs::read_link(&place).is_ok_and(|other| other != own)
+        });
+        holder
+    }
+}
+
+impl Drop for OtherNamespace {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_mount_that_another_namespace_holds_ends_and_comes_back() {
+    let (_server, client, _) = mounted();
+    let repo = client.repo("work");
+    sh(&repo, "echo x > f");
+    let _first = OtherNamespace::new();
+    client.mesa(&["unmount"]).ok();
+    eventually(5, "the daemon is gone", || client.daemon_pids().is_empty());
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    assert_eq!(sh(&repo, "cat f; echo y > g; cat g"), "x\ny");
+    let before = client.daemon_pids();
+    let _second = OtherNamespace::new();
+    // The name goes here, and the daemon does not learn of it.
+    client.detach();
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    assert_eq!(sh(&repo, "cat f g; echo z > h; cat h"), "x\ny\nz");
+    let now = client.daemon_pids();
+    assert!(now.len() == 2 && now.iter().all(|pid| !before.contains(pid)));
+}
+
+#[test]
 fn a_terminated_server_exits_cleanly() {
     let (mut server, client, _) = mounted();
     sh(&client.repo("work"), "echo x > f; sync f");

@@ -14,7 +14,7 @@ pub use check::{allow_other_permitted, privileged};
 pub use error::{MountError, UnmountError};
 pub use options::{Feature, MountOptions};
 pub use table::{MountState, is_mounted_for, mounts_of_type, state};
-pub(crate) use unmount::abort;
+pub(crate) use unmount::{abort, abort_connection, connection};
 pub use unmount::{clean_stale, unmount};
 
 use crate::device::Device;

@@ -31,9 +31,7 @@ pub fn ask(settings: &Settings, command: &Command) -> CliResult<Value> {
 
 /// Asks the daemon of a runtime directory. No daemon is [`Exit::NotFound`].
 pub fn ask_at(runtime: &RuntimeDir, command: &Command, limit: Duration) -> CliResult<Value> {
-    let stream = runtime.connect().map_err(|_| {
-        CliError::new(Exit::NotFound, "no mount is running").hint("start one with `mesa mount -d`")
-    })?;
+    let stream = runtime.connect().map_err(|_| none_running(runtime))?;
     let failed = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => CliError::failure(
             format!("the daemon did not answer within {} s", limit.as_secs()),
@@ -65,6 +63,15 @@ pub fn ask_at(runtime: &RuntimeDir, command: &Command, limit: Duration) -> CliRe
             .hint("unmount with the program that mounted, then mount again")
     })?;
     answer.into_result()
+}
+
+fn none_running(runtime: &RuntimeDir) -> CliError {
+    let mut error = CliError::new(Exit::NotFound, "no mount is running");
+    let Some(why) = runtime.last_end() else {
+        return error.hint("start one with `mesa mount -d`");
+    };
+    error.causes.push(why);
+    error.hint("`mesa logs` tells more; `mesa mount -d` mounts again, with all that was done")
 }
 
 /// The runtime directory of the daemon a command was pointed at.

@@ -104,6 +104,26 @@ impl RuntimeDir {
         self.path.join("worker.pid")
     }
 
+    /// Notes why a daemon ended that was not told to, for whoever asks for it.
+    pub fn note_end(&self, why: &str) {
+        let _ = mesa_config::write_private(&self.end(), format!("{why}\n").as_bytes(), 0o644);
+    }
+
+    /// A daemon is there again.
+    pub fn forget_end(&self) {
+        let _ = std::fs::remove_file(self.end());
+    }
+
+    /// Why the last daemon ended.
+    pub fn last_end(&self) -> Option<String> {
+        let why = std::fs::read_to_string(self.end()).ok()?;
+        Some(why.trim().to_owned()).filter(|why| !why.is_empty())
+    }
+
+    fn end(&self) -> PathBuf {
+        self.path.join("ended")
+    }
+
     /// Pids of both processes as far as they are written down.
     pub fn pids(&self) -> Vec<u32> {
         [self.supervisor_pid(), self.worker_pid()]
@@ -205,6 +225,17 @@ mod tests {
         assert!(runtime.daemon_lives());
         drop(two);
         assert!(!runtime.daemon_lives());
+    }
+
+    #[test]
+    fn the_end_of_a_daemon_is_known_until_there_is_another() {
+        let root = tempfile::tempdir().unwrap();
+        let runtime = RuntimeDir::at(root.path());
+        assert_eq!(runtime.last_end(), None);
+        runtime.note_end("it died too often");
+        assert_eq!(runtime.last_end().unwrap(), "it died too often");
+        runtime.forget_end();
+        assert_eq!(runtime.last_end(), None);
     }
 
     #[test]

@@ -39,6 +39,9 @@ use crate::{
 /// Requests to a mount that is taken over wait this long for a server that does not answer.
 const RESTORE_MAX: Duration = Duration::from_secs(10);
 
+/// How long the kernel may take to say that a mount is gone after it was removed.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
 struct Answering<'a>(&'a tokio::sync::watch::Sender<usize>);
 
 impl Drop for Answering<'_> {
@@ -55,6 +58,8 @@ pub struct Service {
     content: Arc<ContentStore>,
     mount: Mount,
     handle: MountHandle,
+    /// It was told to end, and has; how.
+    stopped: tokio::sync::watch::Sender<Option<CliResult>>,
     /// Commands being answered.
     commands: tokio::sync::watch::Sender<usize>,
 }
@@ -116,6 +121,7 @@ impl Service {
             content,
             mount,
             handle,
+            stopped: tokio::sync::watch::Sender::new(None),
             commands: tokio::sync::watch::Sender::new(0),
         })
     }
@@ -155,6 +161,17 @@ impl Service {
     /// Returns when the mount was removed from outside.
     pub async fn ended(&self) {
         self.handle.ended().await;
+    }
+
+    /// Returns when the mount was ended by [`Service::stop`], with what came of it. The kernel may
+    /// never say so: another mount namespace may have a copy of the mount.
+    pub async fn stopped(&self) -> CliResult {
+        let mut stopped = self.stopped.subscribe();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(how) => how.clone().unwrap_or(Ok(())),
+            // The sender lives as long as this.
+            Err(_) => Ok(()),
+        }
     }
 
     /// For `mesa status`.
@@ -336,6 +353,15 @@ impl Service {
                 Duration::from_secs(2)
             })
             .await;
+        if tokio::time::timeout(LETTING_GO, self.handle.ended())
+            .await
+            .is_err()
+        {
+            // Nobody answers there any more.
+            tracing::info!("another mount namespace holds the mount: disconnecting");
+            self.handle.abort();
+        }
+        self.stopped.send_replace(Some(ended.clone()));
         if force { Ok(()) } else { ended }
     }
 

@@ -3,12 +3,13 @@
 
 use std::{
     collections::VecDeque,
-    io::Read,
+    io::{Read, Write},
     os::fd::{AsFd, OwnedFd},
     process::{ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
     process::Child,
     signal::unix::{SignalKind, signal},
@@ -79,6 +80,7 @@ async fn supervise(mut this: Supervisor) -> CliResult {
     RuntimeDir::write_pid(&this.runtime.supervisor_pid()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    this.runtime.forget_end();
     let mut parts: Option<(Vec<u8>, OwnedFd)> = None;
     let mut restarts: VecDeque<Instant> = VecDeque::new();
     let mut reported = false;
@@ -130,29 +132,37 @@ async fn supervise(mut this: Supervisor) -> CliResult {
                 _ = interrupt.recv() => break worker.stop().await.map_err(failed)?,
             }
         };
-        match end {
+        let death = match end {
             End::Finished(true) => break Ok(()),
             End::Finished(false) => {
                 break Err(CliError::new(Exit::NotSynced, "not everything was sent"));
             }
             End::Failed(error) if !resuming => break Err(error),
             // A mount that cannot be taken over is replaced: its users get errors, new ones work.
-            End::Failed(_) => {
+            End::Failed(error) => {
                 parts = None;
                 let _ = mesa_fuse::unmount(&this.parsed.mount_point, true);
+                error.message
             }
             End::Died(status) if parts.is_none() && !reported => {
                 break Err(CliError::failure(format!(
                     "the worker died while starting ({status})"
                 )));
             }
-            End::Died(_) => {}
-        }
+            End::Died(status) => status,
+        };
         let now = Instant::now();
         restarts.retain(|at| now.duration_since(*at) < RESTART_WINDOW);
         if restarts.len() >= RESTARTS_MAX {
-            break Err(CliError::failure("the worker died too often"));
+            break Err(CliError::failure(format!(
+                "the mount was ended because its worker died more than {RESTARTS_MAX} times within \
+                 a minute (the last time: {death})"
+            )));
         }
+        this.log(
+            "WARN",
+            &format!("the worker died ({death}); starting another"),
+        );
         let delay = Duration::from_millis(20 << restarts.len().min(7));
         restarts.push_back(now);
         tokio::time::sleep(delay).await;
@@ -160,12 +170,34 @@ async fn supervise(mut this: Supervisor) -> CliResult {
     drop(parts);
     let _ = mesa_fuse::clean_stale(&this.parsed.mount_point);
     this.runtime.clear();
-    if let Err(error) = &result
-        && !reported
-    {
-        report(Some(error.clone()));
+    if let Err(error) = &result {
+        if reported {
+            // Nobody reads what this process says.
+            this.log("ERROR", &error.message);
+            this.runtime.note_end(&error.message);
+        } else {
+            report(Some(error.clone()));
+        }
     }
     result
+}
+
+impl Supervisor {
+    /// A line in the daemon's log.
+    fn log(&self, level: &str, message: &str) {
+        let Some(path) = &self.parsed.log else { return };
+        let now = OffsetDateTime::from(SystemTime::now())
+            .format(&Rfc3339)
+            .unwrap_or_default();
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path);
+        // Where a log cannot be written there is no other place to say it.
+        let _ = file.and_then(|mut file| {
+            file.write_all(format!("{now} {level:>5} mesa::supervisor: {message}\n").as_bytes())
+        });
+    }
 }
 
 /// A signal or a panic is a death; an exit code the worker chose is an end.
@@ -184,7 +216,6 @@ fn runs(pid: Pid) -> bool {
 
 /// Tells the waiting command, then lets go of its pipe.
 fn report(error: Option<CliError>) {
-    use std::io::Write;
     if let Ok(line) = serde_json::to_string(&Report { error }) {
         let mut out = std::io::stdout().lock();
         let _gone = writeln!(out, "{line}").and_then(|()| out.flush());

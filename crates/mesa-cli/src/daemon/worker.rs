@@ -168,6 +168,7 @@ async fn work(
     tracing::info!(mount_point = %service.mount_point().display(), "serving");
     let result = tokio::select! {
         () = service.ended() => service.finish(FINAL_SYNC).await,
+        ended = service.stopped() => ended,
         _ = terminate.recv() => service.stop(true, FINAL_SYNC).await,
         _ = interrupt.recv() => service.stop(true, FINAL_SYNC).await,
     };

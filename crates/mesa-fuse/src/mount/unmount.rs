@@ -43,13 +43,23 @@ pub fn clean_stale(path: &Path) -> Result<(), UnmountError> {
 /// everywhere; a forced unmount aborts even where it then finds the mount busy.
 pub(crate) fn abort(path: &Path) -> bool {
     table::find(path).is_some_and(|entry| {
-        let control = format!("/sys/fs/fuse/connections/{}/abort", entry.minor);
-        std::fs::write(control, "1").is_ok()
+        abort_connection(entry.minor)
             || matches!(
                 rustix::mount::unmount(&entry.mount_point, UnmountFlags::FORCE),
                 Ok(()) | Err(Errno::BUSY)
             )
     })
+}
+
+/// The number of the connection behind the mount at `path`.
+pub(crate) fn connection(path: &Path) -> Option<u32> {
+    table::find(path).map(|entry| entry.minor)
+}
+
+/// The same by the connection's number, wherever it is mounted.
+pub(crate) fn abort_connection(number: u32) -> bool {
+    let control = format!("/sys/fs/fuse/connections/{number}/abort");
+    std::fs::write(control, "1").is_ok()
 }
 
 /// Whether the helper can have failed because the mount is in use: it is still there and alive.

@@ -19,12 +19,15 @@ use crate::{
 pub struct MountHandle {
     session: Arc<Session>,
     mount_point: PathBuf,
+    /// Names the connection to the kernel, also when the mount is not there any more.
+    connection: Option<u32>,
 }
 
 impl MountHandle {
     pub(super) fn new(session: Arc<Session>, mount_point: PathBuf) -> Self {
         Self {
             session,
+            connection: mount::connection(&mount_point),
             mount_point,
         }
     }
@@ -74,9 +77,10 @@ impl MountHandle {
     }
 
     /// Disconnects from the kernel: every waiting caller gets an error. The last resort when
-    /// unmounting is not permitted; says whether it worked.
+    /// unmounting is not permitted, or when another mount namespace has a copy of the mount; says
+    /// whether it worked.
     pub fn abort(&self) -> bool {
-        mount::abort(&self.mount_point)
+        self.connection.is_some_and(mount::abort_connection) || mount::abort(&self.mount_point)
     }
 
     /// What another process needs to go on serving this mount after this one died. Send it to a
