@@ -222,6 +222,7 @@ async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: 
     };
     {
         let mut state = job.work.pick.lock();
+        state.failed = false;
         state.base = content;
         state.base_unknown = false;
         state.stat = Some(pick.stat);
@@ -243,12 +244,20 @@ async fn finish(session: &Arc<Session>, generation: u64, job: ContentJob, pick: 
 }
 
 /// The bytes cannot be read: the place in the order is filled with an operation that leaves them
-/// as the server has them.
+/// as the server has them. As long as the file is there, they are queued again.
 fn give_up(session: &Arc<Session>, generation: u64, job: &ContentJob, error: FsError) {
     session.note_error(format!(
         "cannot read the local file of node {}: {error}",
         job.work.file()
     ));
+    if job.work.is_there() {
+        {
+            let mut state = job.work.pick.lock();
+            state.failed = true;
+            state.queued = None;
+        }
+        session.watch_again(&job.work);
+    }
     let mtime_ns = match &job.op.kind {
         Some(v1::op::Kind::SetContent(set)) => set.mtime_ns,
         _ => job.op.time_ns,

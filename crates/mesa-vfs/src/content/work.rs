@@ -67,6 +67,10 @@ pub(crate) struct PickState {
     pub base_unknown: bool,
     /// A mapping may have changed bytes after they were read without changing `stat`.
     pub unsure: bool,
+    /// It could not be read when it was to be sent.
+    pub failed: bool,
+    /// Not to be compared with what was sent before this time: it takes long.
+    pub compare_after: Nanos,
 }
 
 /// The open descriptor. The first one is held until somebody asks for it.
@@ -159,6 +163,8 @@ impl WorkFile {
                 queued: None,
                 base_unknown: false,
                 unsure: false,
+                failed: false,
+                compare_after: Nanos(i64::MIN),
             }),
         })
     }
@@ -356,6 +362,11 @@ impl WorkFile {
         self.pick.lock().unsure
     }
 
+    /// Whether it holds changes that could not be read when they were to be sent.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.is_dropped() && self.pick.lock().failed
+    }
+
     /// Somebody counts on its bytes now: those that may have changed unseen are to be read again.
     pub(crate) fn read_again_if_unsure(&self) {
         let mut pick = self.pick.lock();
@@ -395,6 +406,11 @@ impl WorkFile {
         let pick = self.pick.lock();
         let known = [pick.queued, pick.stat];
         known.iter().flatten().all(|known| stat.differs(known))
+    }
+
+    /// Whether the local file has its name still.
+    pub(crate) fn is_there(&self) -> bool {
+        self.dir.stat(self.id).is_ok()
     }
 
     /// Whether a descriptor for reading and writing is open in the daemon.

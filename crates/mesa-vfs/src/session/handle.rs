@@ -529,6 +529,9 @@ impl Session {
                     break;
                 }
             }
+            if super::watch::any_failed(&me) {
+                return Err(FsError::Io);
+            }
             Ok(())
         })
     }

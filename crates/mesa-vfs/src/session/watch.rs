@@ -146,7 +146,7 @@ pub(super) async fn run(session: Arc<Session>) {
 fn look(session: &Session) {
     let due = session.watch.due();
     let works: Vec<_> = due.iter().map(|(work, _)| Arc::clone(work)).collect();
-    report_changed(session, &works);
+    report_changed(session, &works, Compare::Sparingly);
     let probe = session.config.quiet.as_deref();
     let seen = session.work_dir.protection() != Protect::Never;
     for (work, last) in due {
@@ -208,15 +208,21 @@ pub(super) fn look_at_all(session: &Session) {
         .into_iter()
         .filter(|work| !work.is_quiet() || work.is_unsure())
         .collect();
-    report_changed(session, &works);
+    report_changed(session, &works, Compare::Now);
 }
 
-/// Whether a work file may hold other bytes than those last read.
+/// Whether a work file may hold other bytes than those last read, and a second look can tell.
 pub(super) fn any_unsure(session: &Session) -> bool {
     let works = all(session);
-    works
-        .iter()
-        .any(|work| !work.is_dropped() && work.is_unsure())
+    session.work_dir.protection() != Protect::Never
+        && works
+            .iter()
+            .any(|work| !work.is_dropped() && work.is_unsure())
+}
+
+/// Whether a work file could not be read when it was to be sent.
+pub(super) fn any_failed(session: &Session) -> bool {
+    all(session).iter().any(|work| work.has_failed())
 }
 
 /// How many work files hold changes without a place in the order.
@@ -224,7 +230,18 @@ pub(super) fn unsent(session: &Session) -> usize {
     all(session).iter().filter(|work| work.is_unsent()).count()
 }
 
-fn is_changed(session: &Session, work: &Arc<WorkFile>) -> bool {
+/// When bytes that may have changed unseen are read and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    Now,
+    /// Not more often than is reasonable for how long it takes.
+    Sparingly,
+}
+
+/// The part of its time that one file may be read to be compared: one in so many.
+const COMPARE_SHARE: i64 = 20;
+
+fn is_changed(session: &Session, work: &Arc<WorkFile>, compare: Compare) -> bool {
     let Ok(stat) = work.stat() else {
         return false;
     };
@@ -237,16 +254,27 @@ fn is_changed(session: &Session, work: &Arc<WorkFile>) -> bool {
     }
     // Otherwise it is about to be read anyway.
     let was_read = read.is_some_and(|read| !stat.differs(&read));
-    unsure && was_read && transfer::is_changed_unseen(session, work)
+    if !unsure || !was_read {
+        return false;
+    }
+    let begun = session.now();
+    if compare == Compare::Sparingly && begun < work.pick.lock().compare_after {
+        return false;
+    }
+    let changed = transfer::is_changed_unseen(session, work);
+    let took = session.now().0.saturating_sub(begun.0).max(0);
+    let pause = Nanos(took.saturating_mul(COMPARE_SHARE));
+    work.pick.lock().compare_after = Nanos(begun.0.saturating_add(pause.0));
+    changed
 }
 
 /// Tells the tree of each file that changed since it was last queued.
-pub(super) fn report_changed(session: &Session, works: &[Arc<WorkFile>]) {
+pub(super) fn report_changed(session: &Session, works: &[Arc<WorkFile>], compare: Compare) {
     let Some(sink) = session.sink() else {
         return;
     };
     for work in works.iter().filter(|work| !work.is_dropped()) {
-        if is_changed(session, work) {
+        if is_changed(session, work, compare) {
             sink.on_work_changed(work.file());
         }
     }

@@ -144,6 +144,37 @@ async fn behind_the_end_of_a_journal_that_was_cut_everything_is_kept_and_said() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_not_called_sent_and_tried_again() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let m = mount(&server, state.path()).await;
+    let (work, made) = m.create_work("a").await;
+    m.acked(made).await;
+    let bytes = noise(1000, 5);
+    rig::write(&work, 0, &bytes);
+    let mut found = Vec::new();
+    files(&state.path().join("work"), &mut found);
+    found.retain(|path| std::fs::metadata(path).unwrap().len() > 0);
+    let path = found.pop().unwrap();
+    assert!(found.is_empty());
+    let aside = path.with_extension("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    // It is there and cannot be opened.
+    std::os::unix::fs::symlink(&aside, &path).unwrap();
+    m.acked(m.close(&work).unwrap()).await;
+    assert_eq!(m.session.status().unsent_files, 1);
+    let told = m.session.status().last_error.unwrap().1;
+    assert!(told.contains("cannot read the local file"), "{told}");
+    assert_eq!(m.session.sync().await, Err(mesa_vfs::fs::FsError::Io));
+    std::fs::rename(&aside, &path).unwrap();
+    until("it is to be queued again", || m.sink.has("changed")).await;
+    m.acked(m.close(&work).unwrap()).await;
+    assert_eq!(m.session.status().unsent_files, 0);
+    m.session.sync().await.unwrap();
+    assert_eq!(server.log("ses_1").last().unwrap(), "content 1000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_its_journal_the_files_are_kept_and_said() {
     let server = Server::new();
     let state = tempfile::tempdir().unwrap();
