@@ -7,7 +7,7 @@ mod scan;
 mod segment;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     io,
     path::{Path, PathBuf},
 };
@@ -83,6 +83,8 @@ pub(crate) struct Found {
     pub ops: Vec<Record>,
     /// Live work marks.
     pub works: HashMap<FileId, WorkMark>,
+    /// Files that had a work file once, or have one that nothing else tells of.
+    pub unmarked: HashSet<FileId>,
     /// Everything up to here was acknowledged when the journal was last written.
     pub acked: ClientSeq,
     /// Damage met, and where the bytes behind it were put.
@@ -340,6 +342,7 @@ impl Found {
                     if self.works.get(file).is_some_and(|mark| mark.work == *work) {
                         self.works.remove(file);
                     }
+                    self.unmarked.insert(*file);
                 }
                 Record::Acked(seq) => self.acked = self.acked.max(*seq),
                 Record::Instead(op) => self.replace(op),

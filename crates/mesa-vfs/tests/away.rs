@@ -53,6 +53,49 @@ fn find_file(dir: &Path, name: &str) -> Option<PathBuf> {
     })
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_handed_over_again_changes_nothing() {
+    let server = FakeServer::new();
+    let rig = Rig::with(&server, options(0));
+    put(&rig.mount, "mine", b"mine").await.unwrap();
+    rig.mount.sync_all().await.unwrap();
+    // As every `mesa mount -d` over a running daemon does.
+    rig.mount.credential_changed(&"acme".parse().unwrap());
+    server.leave();
+    until("what the next process needs is there", || {
+        find_file(rig.dir.path(), "away.bin").is_some()
+    })
+    .await;
+    let dir = rig.stop().await;
+    let rig = Rig::at(&server, dir, options(0));
+    rig.mount.restore(Duration::from_secs(10)).await;
+    assert_eq!(get(&rig.mount, "mine").await.unwrap(), "mine");
+    server.come_back();
+    rig.mount.unmount().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_of_unnamed_files_are_not_given_out_again() {
+    let server = FakeServer::new();
+    let rig = left_alone(&server, 0).await;
+    let mut given = std::collections::HashSet::new();
+    let root = work(&rig.mount).await;
+    for _ in 0..600 {
+        let made = rig.mount.tmpfile(USER, root, 0o600, write_flags());
+        let (entry, opened) = done(made).await.unwrap();
+        assert!(given.insert(entry.attr.ino));
+        rig.mount.release(entry.node, opened.handle);
+    }
+    let dir = rig.stop().await;
+    let rig = Rig::at(&server, dir, options(0));
+    let m = &rig.mount;
+    m.restore(Duration::from_secs(10)).await;
+    let made = mkdir(m, "d").await.unwrap();
+    assert!(given.insert(made.attr.ino), "the kernel may have it still");
+    server.come_back();
+    m.unmount().await.unwrap();
+}
+
 /// A mount that knows `old/f`, `link` and its own `mine`, and whose server is away.
 async fn left_alone(server: &FakeServer, served_max: u64) -> Rig {
     server.seed("old", NodeKind::Dir, 0o755, b"");

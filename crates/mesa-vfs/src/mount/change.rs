@@ -321,8 +321,7 @@ impl Repo {
             let now = repo.env.now();
             let parent = state.tree.get(dir).ok_or(FsError::Stale)?;
             let (uid, gid, mode) = repo.birth(parent, caller, NodeKind::File, mode);
-            let work = repo.session.create_work(id, now)?;
-            work.note_names(0);
+            let work = repo.session.create_unnamed(id, now)?;
             state.tree.add_orphan(Node {
                 id,
                 kind: NodeKind::File,

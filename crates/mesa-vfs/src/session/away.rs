@@ -24,7 +24,8 @@ use super::{ClientSeq, LeaseState, Session, identity::Identity};
 
 const FILE: &str = "away.bin";
 const MAGIC: &[u8; 4] = b"MSA1";
-/// Ids left out after the last one known to be used: unnamed files have some that no journal tells.
+/// Ids left out after the last one known to be used: unnamed files may have got some before the end
+/// of the connection was known, when the journal does not tell of them.
 const IDS_SPARED: u64 = 256;
 /// Bytes of files written along.
 const CONTENTS_BYTES_MAX: usize = 16 << 20;

@@ -242,7 +242,7 @@ fn reach_of(identity: &Identity, known: &Found) -> u64 {
     reach.max(known.acked.0)
 }
 
-/// Ids given to files by operations of the journal.
+/// Ids given to files, as far as the journal tells.
 fn made_ids(found: &Found) -> Vec<u64> {
     let made = |record: &Record| match record {
         Record::Op(op) => match &op.op.kind {
@@ -251,7 +251,8 @@ fn made_ids(found: &Found) -> Vec<u64> {
         },
         _ => None,
     };
-    found.ops.iter().filter_map(made).collect()
+    let unnamed = found.unmarked.iter().map(|file| file.0);
+    found.ops.iter().filter_map(made).chain(unnamed).collect()
 }
 
 /// OpenHead; with `quickly` for somebody who can do without for the time being.

@@ -28,6 +28,30 @@ impl Session {
         Ok(work)
     }
 
+    /// The same for a file without a name. No operation tells of its id: while the server is away
+    /// the journal does, so that the next process does not give it out again.
+    pub fn create_unnamed(&self, file: FileId, mtime: Nanos) -> FsResult<Arc<WorkFile>> {
+        let work = self.create_work(file, mtime)?;
+        work.note_names(0);
+        let mut core = self.core.lock();
+        if core.connection != Connection::Attached {
+            let record = Record::Unwork {
+                file,
+                work: work.id(),
+            };
+            let written = core.write(&[&record]);
+            drop(core);
+            if let Err(refused) = written {
+                self.drop_work(&work);
+                return Err(match refused {
+                    Refused::Failed(error) => error,
+                    Refused::Retry => FsError::Io,
+                });
+            }
+        }
+        Ok(work)
+    }
+
     /// A work file for an existing file about to be opened for writing, holding the first `keep`
     /// bytes of `content` (`u64::MAX` = all). When the node is open for reading through `clean`,
     /// pass it: the work file then has the same [`crate::fs::Backing`], so that those readers see
