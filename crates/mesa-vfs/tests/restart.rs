@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use mesa_types::NodeKind;
 use mesa_vfs::fs::{
-    AttrChange, Backing, Filesystem, Handle, NodeId, Notice, OpenMode, RenameFlags,
+    AttrChange, Backing, Filesystem, FsError, Handle, NodeId, Notice, OpenMode, RenameFlags,
 };
 use support::{
     calls::*,
@@ -234,6 +234,41 @@ async fn what_is_written_through_a_descriptor_from_before_is_sent_without_being_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_sent_stays_in_sight_when_all_is_to_be_read_again() {
+    let server = FakeServer::new();
+    server.seed("theirs", NodeKind::File, 0o644, b"theirs");
+    let rig = Rig::with(
+        &server,
+        Options {
+            tune: |config| config.tuning.deadline = Duration::from_millis(300),
+            ..Options::default()
+        },
+    );
+    let m = &rig.mount;
+    put(m, "before", b"before").await.unwrap();
+    m.sync_all().await.unwrap();
+    server.pause();
+    put(m, "mine", b"mine").await.unwrap();
+    server.move_head(&["theirs"]);
+    // Longer than anybody waits.
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_secs(1) {
+        assert_eq!(get(m, "mine").await.unwrap(), "mine");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.resume();
+    while find(m, "theirs").await.is_ok() {
+        assert!(start.elapsed().as_secs() < 30, "never read again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(get(m, "mine").await.unwrap(), "mine");
+    put(m, "more", b"more").await.unwrap();
+    m.sync_all().await.unwrap();
+    assert_eq!(server.content("mine").unwrap(), b"mine");
+    m.unmount().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_identity_is_named_as_the_reason() {
     let server = FakeServer::new();
     let rig = Rig::new(&server);
@@ -253,7 +288,7 @@ async fn a_damaged_identity_is_named_as_the_reason() {
     let rig = Rig::at(&server, dir, Options::default());
     let root = work(&rig.mount).await;
     let listed = done(rig.mount.lookup(USER, root, b"f")).await;
-    assert_eq!(listed.unwrap_err(), mesa_vfs::fs::FsError::Io);
+    assert_eq!(listed.unwrap_err(), FsError::Io);
     let reason = rig.mount.status().orgs[0].repos[0].failure.clone().unwrap();
     let path = damaged.parent().unwrap().display().to_string();
     assert!(reason.contains(&path), "{reason}");

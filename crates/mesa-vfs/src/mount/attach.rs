@@ -24,6 +24,9 @@ use crate::{
 /// By then events of what happened before the connection have arrived.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// Between attempts to read the whole tree.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
 /// A repo in use: the repo, and what its session reports to.
 pub struct Attached {
     pub repo: Arc<Repo>,
@@ -225,10 +228,13 @@ impl Repo {
         // Twice: what others move meanwhile is not to be taken for gone.
         for pause in [Duration::ZERO, SETTLED] {
             tokio::time::sleep(pause).await;
-            if let Err(error) = Arc::clone(&self).prefetch(u32::MAX, 0).await {
-                // Files without a known place stay as they are until the next start.
-                tracing::warn!(%error, "the tree could not be read whole");
-                return;
+            while let Err(error) = Arc::clone(&self).prefetch(u32::MAX, 0).await {
+                // Files without a known place are not sent before.
+                tracing::warn!(%error, "the tree could not be read whole: trying again");
+                tokio::time::sleep(READ_AGAIN).await;
+                if !self.session.attached().await {
+                    return;
+                }
             }
             self.resume_works(pause == SETTLED);
         }

@@ -1,7 +1,7 @@
 //! What the session tells: other sessions' operations, acknowledgements, picked-up content,
 //! reloads.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use mesa_proto::{
@@ -9,6 +9,7 @@ use mesa_proto::{
     v1::{self, op::Kind},
 };
 use mesa_types::{FileId, Nanos};
+use tokio::sync::oneshot;
 
 use super::repo::{Repo, State};
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
     },
     tree::{Origin, node_from_wire, node_to_wire},
 };
+
+/// Between attempts to read everything again.
+const RELOAD_AGAIN: Duration = Duration::from_millis(500);
 
 /// The sink's calls need the repo's own reference; the session holds this weakly.
 pub struct Sink(pub Arc<Repo>);
@@ -177,22 +181,9 @@ impl TreeSink for Sink {
             forget_all(&self.0, head_seq);
             return;
         }
-        // What was decided here and is not in the head yet would be missing in what is read now:
-        // changes wait until everything is there.
-        let (finished, reloading) = tokio::sync::oneshot::channel::<FsResult<()>>();
-        let reloading: Later<FsResult<()>> =
-            Box::pin(async move { reloading.await.unwrap_or(Err(FsError::Io)) });
-        self.0
-            .with(|state| state.reloading = Some(reloading.shared()));
+        let changes = hold_changes(&self.0);
         let repo = Arc::clone(&self.0);
-        self.0.env.config.runtime.spawn(async move {
-            let last = repo.session.last_seq();
-            let acked = repo.session.wait_acked(last).await;
-            let head_seq = repo.session.head_seq();
-            forget_all(&repo, head_seq);
-            // Without a receiver nobody waited.
-            let _ = finished.send(acked);
-        });
+        self.0.env.config.runtime.spawn(reload_all(repo, changes));
     }
 
     fn on_fenced(&self, error: FsError, message: &str) {
@@ -202,6 +193,42 @@ impl TreeSink for Sink {
 
     fn on_key(&self, good: bool) {
         tracing::info!(good, "credential");
+    }
+}
+
+/// Changes wait until the answer is given to what is returned.
+fn hold_changes(repo: &Repo) -> oneshot::Sender<FsResult<()>> {
+    let (finished, reloading) = oneshot::channel::<FsResult<()>>();
+    let reloading: Later<FsResult<()>> =
+        Box::pin(async move { reloading.await.unwrap_or(Err(FsError::Io)) });
+    repo.with(|state| state.reloading = Some(reloading.shared()));
+    finished
+}
+
+/// Reads everything again as soon as what was decided here is in the head: before, it would be
+/// missing in what is read. Changes wait for that as long as they wait for anything; when it takes
+/// longer they go on over what is known, and it is tried again when the server is there.
+async fn reload_all(repo: Arc<Repo>, mut changes: oneshot::Sender<FsResult<()>>) {
+    loop {
+        let last = repo.session.last_seq();
+        let acked = repo.session.wait_acked(last).await;
+        let done = acked.is_ok();
+        if done {
+            let head_seq = repo.session.head_seq();
+            forget_all(&repo, head_seq);
+        } else {
+            repo.with(|state| state.reloading = None);
+        }
+        // Without a receiver nobody waited.
+        let _ = changes.send(acked);
+        if done {
+            return;
+        }
+        tokio::time::sleep(RELOAD_AGAIN).await;
+        if !repo.session.attached().await {
+            return;
+        }
+        changes = hold_changes(&repo);
     }
 }
 
