@@ -134,6 +134,7 @@ fn run(options: &Options) -> Result<u64, Error> {
         let killed = rig.kill(victim, &mut worker)?;
         model.absorb(&worker.log, killed)?;
         rig.ensure_running()?;
+        worker.wait_until_gone()?;
         if options.power_cut {
             // What is only in the journal's unsynced tail would be lost by the next cut.
             rig.sync();

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -106,6 +106,8 @@ impl BootId {
 pub struct Worker {
     child: Child,
     pub log: PathBuf,
+    /// Ends with the last process of the workload: its mapper outlives it.
+    last: Option<ChildStderr>,
 }
 
 impl Worker {
@@ -128,7 +130,30 @@ impl Worker {
     pub fn stop(&mut self) {
         let _ = self.child.kill();
     }
+
+    /// Waits until no process of it can write any more: a store that comes after the look at what
+    /// survived would be taken for one that was hidden until then.
+    pub fn wait_until_gone(&mut self) -> Result<(), Error> {
+        let Some(mut last) = self.last.take() else {
+            return Ok(());
+        };
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let ended = std::io::copy(&mut last, &mut std::io::sink());
+            let _gone = sender.send(ended);
+        });
+        match receiver.recv_timeout(Duration::from_secs(GONE_SECONDS)) {
+            Ok(ended) => ended.map(drop).map_err(Error::from),
+            Err(_) => Err(Error::Deadline {
+                what: "the end of the workload's processes",
+                seconds: GONE_SECONDS,
+            }),
+        }
+    }
 }
+
+/// How long killed processes may take to go.
+const GONE_SECONDS: u64 = 60;
 
 impl Drop for Worker {
     fn drop(&mut self) {
@@ -193,14 +218,16 @@ impl Rig {
     pub fn start_worker(&self, seed: u64, round: u64) -> Result<Worker, Error> {
         let log = self.dir.join(format!("worker-{round}.log"));
         File::create(&log)?;
-        let child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(std::env::current_exe()?)
             .arg("worker")
             .arg(self.repo_dir())
             .arg(&log)
             .args([seed.to_string(), (round * 1_000_000).to_string()])
             .stdin(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()?;
-        Ok(Worker { child, log })
+        let last = child.stderr.take();
+        Ok(Worker { child, log, last })
     }
 
     /// Kills with SIGKILL, or as a power cut does; returns the time of it.

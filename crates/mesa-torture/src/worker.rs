@@ -214,7 +214,8 @@ impl Worker {
                 .args(["-c", SCRIPT])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
-                .stderr(Stdio::null())
+                // What tells the rig that nobody writes any more.
+                .stderr(Stdio::inherit())
                 .spawn()?;
             let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
                 return Err(std::io::Error::other("the mapper has no pipes"));
