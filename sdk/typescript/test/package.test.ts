@@ -51,24 +51,34 @@ if (!(missing instanceof NotFoundError)) throw missing;
 await mesa.repos.delete({ repo: repo.name });
 try { await mesa.fs.mount({ repos: [{ name }] }); } catch (error) { missing = error; }
 if (missing.code !== 'NATIVE_ADDON_MISSING') throw missing;
+if (typeof mountInSandbox !== 'function' || !(new SandboxMountError({}) instanceof MesaError)) {
+  throw new Error('two packages');
+}
 await mesa.close();
 console.log('fine');
 `;
 
 test('as an ES module', async () => {
-  write('use.mjs', `import { Mesa, NotFoundError } from '@mesadev/sdk';${USE}`);
+  const sandbox = `import { mountInSandbox, SandboxMountError } from '@mesadev/sdk/sandbox';`;
+  write(
+    'use.mjs',
+    `import { Mesa, MesaError, NotFoundError } from '@mesadev/sdk';${sandbox}${USE}`,
+  );
   assert.equal(await ran('node', ['use.mjs'], { cwd: project, env: environment() }), 'fine\n');
 });
 
 test('in CommonJS', async () => {
   write(
     'use.cjs',
-    `const { Mesa, NotFoundError } = require('@mesadev/sdk');(async () => {${USE}})();`,
+    `const { Mesa, MesaError, NotFoundError } = require('@mesadev/sdk');
+const { mountInSandbox, SandboxMountError } = require('@mesadev/sdk/sandbox');
+(async () => {${USE}})();`,
   );
   assert.equal(await ran('node', ['use.cjs'], { cwd: project, env: environment() }), 'fine\n');
 });
 
 const TYPED = `import { Mesa, type Repo, verifyWebhook, type WebhookEventOf } from '@mesadev/sdk';
+import { e2b, exec, mountInSandbox } from '@mesadev/sdk/sandbox';
 
 export async function use(): Promise<Repo[]> {
   await using mesa = new Mesa({ apiUrl: 'http://h', timeoutMs: 5 });
@@ -83,6 +93,10 @@ export async function use(): Promise<Repo[]> {
   mesa.webhooks.on('bookmark.moved', ({ data }: WebhookEventOf<'bookmark.moved'>) => {
     if (data.from.change_id === repo_ids?.[0]) throw new Error();
   });
+  const runner = exec(async ({ argv }) => ({ exitCode: argv.length }));
+  await using work = await mountInSandbox(mesa, runner, { repo: 'r', isolate: true });
+  // @ts-expect-error That is no sandbox of E2B.
+  await mountInSandbox(mesa, e2b(work), { repo: 'r' });
   const event = verifyWebhook({ body: '', signature: '', secret: '' });
   if (event.type === 'push') event.data.updates.map((update) => update.after);
   return repos;
