@@ -96,6 +96,8 @@ pub struct Describe {
     pub message: Option<String>,
     /// Author.
     pub author: Option<Signature>,
+    /// Further authors, in order; they go with the author.
+    pub coauthors: Vec<Signature>,
     /// Committer.
     pub committer: Option<Signature>,
 }

@@ -230,6 +230,7 @@ impl Turn<'_> {
         }
         if let Some(author) = &describe.author {
             next.author = author.clone();
+            next.coauthors.clone_from(&describe.coauthors);
         }
         if describe.committer.is_some() {
             next.committer.clone_from(&describe.committer);

@@ -69,6 +69,7 @@ impl Turn<'_> {
             parents: pending.parents.iter().map(|id| change_id(id)).collect(),
             message: describe.message.unwrap_or_default(),
             author,
+            coauthors: describe.coauthors,
             committer: describe.committer,
             conflicted: false,
             evolutions: 0,

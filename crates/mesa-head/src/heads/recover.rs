@@ -92,6 +92,7 @@ impl Heads {
             parents: vec![parent],
             message: format!("Recovered work of {} ({})", lost.session, lost.reason),
             author: author(Some(&caller.key)),
+            coauthors: Vec::new(),
             committer: None,
             conflicted: false,
             evolutions: 0,

@@ -173,6 +173,10 @@ impl Catalog {
             OperationKind::BookmarkMoved { name, from, to } => {
                 HookEventKind::BookmarkMoved { name, from, to }
             }
+            OperationKind::BookmarkMerged { name, merge, .. } => HookEventKind::BookmarkMerged {
+                name,
+                change: merge,
+            },
             OperationKind::BookmarkDeleted { name, change } => {
                 HookEventKind::BookmarkDeleted { name, change }
             }

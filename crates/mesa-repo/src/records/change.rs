@@ -54,6 +54,9 @@ pub struct Change {
     pub message: String,
     /// Author.
     pub author: Signature,
+    /// Further authors in order, whom git's commit does not name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coauthors: Vec<Signature>,
     /// Who commits; the author unless something else is known.
     #[serde(default)]
     pub committer: Option<Signature>,

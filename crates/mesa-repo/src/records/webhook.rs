@@ -120,7 +120,7 @@ pub enum HookEventKind {
         /// What it named.
         change: ChangeId,
     },
-    /// Another bookmark was merged into this one.
+    /// Another bookmark was merged into this one, which moved to the merge.
     BookmarkMerged {
         /// Name.
         name: BookmarkName,

@@ -21,6 +21,7 @@ pub fn change(org: &OrgId, repo: &RepoId, id: ChangeId) -> Change {
         parents: vec![ChangeId::ROOT],
         message: String::new(),
         author,
+        coauthors: Vec::new(),
         committer: None,
         conflicted: false,
         evolutions: 0,

@@ -139,6 +139,7 @@ fn stored_bytes() {
             parents: vec![ChangeId::ROOT],
             message: "m".to_owned(),
             author: person(),
+            coauthors: Vec::new(),
             committer: None,
             conflicted: false,
             evolutions: 1,

@@ -146,10 +146,13 @@ pub(crate) async fn shown(app: &App, change: &mesa_repo::Change) -> Result<Chang
             _ => ChangeState::Published,
         },
         message: change.message.clone(),
-        authors: vec![CommitIdentity {
-            name: author.name.clone(),
-            email: Some(author.email.clone()).filter(|email| !email.is_empty()),
-        }],
+        authors: std::iter::once(&change.author)
+            .chain(&change.coauthors)
+            .map(|author| CommitIdentity {
+                name: author.name.clone(),
+                email: Some(author.email.clone()).filter(|email| !email.is_empty()),
+            })
+            .collect(),
         author,
         authored_at: Timestamp(authored).whole_seconds(),
         committer: signature(committer, committed),

@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     harness::TestServer,
     mount::{Mount, What},
+    writes::put,
 };
 
 /// A request as a target sees it.
@@ -340,6 +341,27 @@ async fn writing_in_a_mount_is_told() {
         data["change"]["current_commit_oid"],
         change["current_commit_oid"]
     );
+}
+
+#[tokio::test]
+async fn a_merge_is_told_as_a_move_and_as_a_merge() {
+    let (server, mut receiver) = (server().await, Receiver::start().await);
+    server.repo("demo").await;
+    let root = "z".repeat(32);
+    let change = server.make_change(&root, json!([put("f", "1")])).await;
+    server.make_bookmark("side", &change["id"]).await;
+    target(&server, &receiver, &["bookmark.moved", "bookmark.merged"]).await;
+    let wanted = json!({"target": "main", "source": "side"});
+    let path = "/acme/demo/bookmarks/merge";
+    let merged = server.post(&server.admin, path, wanted).await.ok(200);
+    for event in ["bookmark.moved", "bookmark.merged"] {
+        let told = receiver.next().await.json();
+        assert_eq!(told["type"], event);
+        let bookmark = &told["data"]["bookmark"];
+        assert_eq!(bookmark["name"], "main");
+        assert_eq!(bookmark["change_id"], merged["change_id"]);
+        assert_eq!(bookmark["commit_oid"], merged["commit_oid"]);
+    }
 }
 
 #[tokio::test]

@@ -70,6 +70,9 @@ pub async fn update(
     if describe.message.is_none() && body.files.is_none() {
         // Without anything to say the author of the token is none either.
         describe.author = describe.author.filter(|_| describe.committer.is_some());
+        if describe.author.is_none() {
+            describe.coauthors.clear();
+        }
     }
     let written = if resolutions.is_empty() {
         let write = Write {
@@ -164,6 +167,14 @@ async fn read(app: &App, repo: &Repo, id: &ChangeId) -> Result<Change, ApiError>
     shown(app, &change).await
 }
 
+fn of_token(author: &mesa_repo::Author) -> mesa_repo::Signature {
+    mesa_repo::Signature {
+        name: author.name.clone(),
+        email: author.email.clone().unwrap_or_default(),
+        at: None,
+    }
+}
+
 /// What a change says about itself; a token's authors stand for one that the body lacks.
 pub fn describe(
     caller: &Caller,
@@ -176,17 +187,15 @@ pub fn describe(
         email: who.email,
         at: who.date.map(|date| date.0),
     };
-    let of_token = caller.principal.authors.first().map(|author| {
-        let email = author.email.clone().unwrap_or_default();
-        mesa_repo::Signature {
-            name: author.name.clone(),
-            email,
-            at: None,
-        }
-    });
+    let mut authors = match author {
+        Some(author) => vec![stored(author)],
+        None => caller.principal.authors.iter().map(of_token).collect(),
+    }
+    .into_iter();
     Describe {
         message,
-        author: author.map(stored).or(of_token),
+        author: authors.next(),
+        coauthors: authors.collect(),
         committer: committer.map(stored),
     }
 }
