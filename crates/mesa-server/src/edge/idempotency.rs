@@ -34,11 +34,11 @@ const RUNNING: Nanos = Nanos(60 * 1_000_000_000);
 /// Larger answers are not kept.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// The layer: requests without the header, and reads, pass.
+/// The layer: requests without the header pass, and so does what no route writes by.
 pub async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let writes = [Method::POST, Method::PATCH, Method::DELETE].contains(request.method());
     let grpc = request.uri().path().starts_with(GRPC_PREFIX);
-    if reads || grpc || !request.headers().contains_key(HEADER) {
+    if !writes || grpc || !request.headers().contains_key(HEADER) {
         return next.run(request).await;
     }
     run_once(app, request, next)

@@ -94,3 +94,18 @@ async fn refusals_are_not_kept() {
         .await
         .refused(401, "CREDENTIAL_UNKNOWN");
 }
+
+#[tokio::test]
+async fn a_method_that_no_route_has_is_refused_as_such() {
+    let server = TestServer::start().await;
+    let path = "/acme/repos";
+    let body = json!({"name": "once"});
+    let made = send(&server, &server.admin, "k1", path, body).await;
+    made.ok(201);
+    for method in [Method::PUT, Method::TRACE] {
+        let request = server.http.request(method, server.url(&format!("/v1{path}")));
+        let request = request.bearer_auth(&server.admin);
+        let answer = server.send(request.header("idempotency-key", "k1")).await;
+        answer.refused(405, "METHOD_NOT_ALLOWED");
+    }
+}
