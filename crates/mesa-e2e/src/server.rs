@@ -20,6 +20,7 @@ pub struct Server {
     port: u16,
     args: Vec<String>,
     tls: bool,
+    failing: bool,
     child: Option<Child>,
 }
 
@@ -67,6 +68,7 @@ impl Server {
             port,
             args: args.iter().map(ToString::to_string).collect(),
             tls,
+            failing: false,
             child: None,
         };
         server.restart();
@@ -95,8 +97,22 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second descriptor"))
             .stderr(log);
+        if self.failing {
+            command.env("MESA_TEST_FAILING", "1");
+        }
         self.child = Some(command.spawn().expect("mesa serve starts"));
         eventually(60, "the server is ready", || self.is_ready());
+    }
+
+    /// Starts it again so that every REST request fails in the server (programs that are built for
+    /// tests only).
+    ///
+    /// # Panics
+    /// If it does not stop or come up.
+    pub fn restart_failing(&mut self) {
+        assert_eq!(self.terminate(), 0, "{}", self.log());
+        self.failing = true;
+        self.restart();
     }
 
     fn is_ready(&self) -> bool {

@@ -5,6 +5,8 @@ pub mod body;
 pub mod caller;
 pub mod cursor;
 pub mod extract;
+#[cfg(debug_assertions)]
+pub mod failpoint;
 pub mod grpc;
 pub mod idempotency;
 pub mod peer;

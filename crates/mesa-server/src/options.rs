@@ -35,6 +35,9 @@ pub struct ServerOptions {
     pub commits_kept: Duration,
     /// How long [`crate::RunningServer::shutdown`] waits for requests and sessions to end.
     pub shutdown_grace: Duration,
+    /// Every REST request fails, for tests of what clients do then. Released programs lack it.
+    #[cfg(debug_assertions)]
+    pub failing: bool,
 }
 
 impl ServerOptions {
@@ -53,6 +56,8 @@ impl ServerOptions {
             operations_kept: Duration::from_hours(24),
             commits_kept: Duration::from_hours(30 * 24),
             shutdown_grace: Duration::from_secs(10),
+            #[cfg(debug_assertions)]
+            failing: false,
         }
     }
 }

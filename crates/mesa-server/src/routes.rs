@@ -29,9 +29,19 @@ use axum::{
 
 use crate::{edge, error::ApiError, openapi, state::App, sync};
 
-/// Every route of the server, inside the edge. A fixed segment wins over a parameter, so that
-/// `/{org}/repos` is never a repo.
-pub fn router(app: App) -> Router {
+/// Routes inside the edge.
+pub(crate) fn in_edge(routes: Router<App>, app: App) -> Router {
+    routes
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            edge::idempotency::once,
+        ))
+        .layer(middleware::from_fn_with_state(app.clone(), edge::around))
+        .with_state(app)
+}
+
+/// Every route. A fixed segment wins over a parameter, so that `/{org}/repos` is never a repo.
+pub(crate) fn routes(app: &App) -> Router<App> {
     let repo = get(repos::get).patch(repos::update).delete(repos::delete);
     let bookmarks = get(bookmarks::list).post(bookmarks::create);
     let bookmark = get(bookmarks::get)
@@ -129,12 +139,6 @@ pub fn router(app: App) -> Router {
         )
         .route("/v1/{org}/{repo}/diff", get(diff::get))
         .fallback(no_route)
-        .layer(middleware::from_fn_with_state(
-            app.clone(),
-            edge::idempotency::once,
-        ))
-        .layer(middleware::from_fn_with_state(app.clone(), edge::around))
-        .with_state(app)
 }
 
 async fn no_route() -> ApiError {

@@ -204,13 +204,21 @@ impl Server {
         let catalog = app.catalog().clone();
         catalog.load_webhooks().await.map_err(records)?;
         let connections = TaskTracker::new();
+        let routes = routes::routes(&app);
+        #[cfg(debug_assertions)]
+        let routes = if options.failing {
+            routes.layer(axum::middleware::from_fn(crate::edge::failpoint::fail))
+        } else {
+            routes
+        };
+        let router = routes::in_edge(routes, app.clone());
         tokio::spawn(collecting(app.clone(), stop.clone()));
         tokio::spawn(housekeeping(app.clone(), options.audit_kept, stop.clone()));
         tokio::spawn(hooks::run(app.clone(), sender, stop.clone()));
         let accepting = tokio::spawn(listener::serve(
             listener,
             tls,
-            routes::router(app.clone()),
+            router,
             app.clone(),
             stop.clone(),
             connections.clone(),
