@@ -20,7 +20,13 @@ struct Servers {
     /// One repo's record is damaged, so that reading it is a failure of the server.
     damaged: Server,
     damaged_repo: &'static str,
+    /// Fails every request.
+    failing: Server,
+    failing_private_key: String,
 }
+
+/// A repo of the first server with a file larger than JSON may carry.
+const LARGE: &str = "large";
 
 impl Servers {
     fn start() -> Self {
@@ -36,12 +42,27 @@ impl Servers {
         );
         assert_ne!(rows, "0", "no record was damaged");
         damaged.restart();
+        let mut failing = Server::start();
+        let failing_private_key = private_key(&failing, "admin");
+        failing.restart_failing();
+        // The clients' own receivers are on this machine.
+        let whole = Server::start_with(&["--webhooks-allow-private"]);
+        whole.create_repo(LARGE);
+        let client = whole.client();
+        client.mount(&whole.admin_key()).ok();
+        sh(
+            &client.repo(LARGE),
+            "head -c 17M /dev/zero > zeros; sync zeros",
+        );
+        client.mesa(&["sync"]).ok();
+        drop(client);
         Self {
-            // The clients' own receivers are on this machine.
-            whole: Server::start_with(&["--webhooks-allow-private"]),
+            whole,
             limited: Server::start_with(&["--rate-burst", "10", "--rate-per-second", "1"]),
             damaged,
             damaged_repo,
+            failing,
+            failing_private_key,
         }
     }
 
@@ -57,22 +78,36 @@ impl Servers {
             .env("MESA_TEST_DAMAGED_URL", self.damaged.url())
             .env("MESA_TEST_DAMAGED_KEY", self.damaged.admin_key())
             .env("MESA_TEST_DAMAGED_REPO", self.damaged_repo)
-            .env("MESA_TEST_PRIVATE_KEY", private_key(&self.whole))
-            .env("MESA_TEST_LIMITED_PRIVATE_KEY", private_key(&self.limited))
-            .env("MESA_TEST_DAMAGED_PRIVATE_KEY", private_key(&self.damaged))
+            .env("MESA_TEST_FAILING_URL", self.failing.url())
+            .env("MESA_TEST_FAILING_KEY", self.failing.admin_key())
+            .env("MESA_TEST_FAILING_PRIVATE_KEY", &self.failing_private_key)
+            .env("MESA_TEST_LARGE_REPO", LARGE)
+            .env("MESA_TEST_PRIVATE_KEY", private_key(&self.whole, "admin"))
+            .env(
+                "MESA_TEST_READ_PRIVATE_KEY",
+                private_key(&self.whole, "read"),
+            )
+            .env(
+                "MESA_TEST_LIMITED_PRIVATE_KEY",
+                private_key(&self.limited, "admin"),
+            )
+            .env(
+                "MESA_TEST_DAMAGED_PRIVATE_KEY",
+                private_key(&self.damaged, "admin"),
+            )
             .stdin(Stdio::null());
         command
     }
 }
 
-/// A private key of the server's org that may do everything.
-fn private_key(server: &Server) -> String {
+/// A private key of the server's org with this scope.
+fn private_key(server: &Server, scope: &str) -> String {
     let args = [
         "key",
         "create",
         "--signing",
         "--scope",
-        "admin",
+        scope,
         "--org",
         "my-org",
     ];
@@ -91,7 +126,7 @@ fn python(version: &str) {
     let mut command = servers.command(directory.join(format!(".venv-{version}/bin/python")));
     let output = Output::of(
         command
-            .args(["-m", "unittest", "-q"])
+            .arg("run.py")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(directory),
     );

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MesaApiError } from '@mesadev/sdk';
-import { adminKey, envelope, ok, org, origin, refused, rejects, repo, sdk, unique } from './support.mjs';
+import { ROOT, ada, adminKey, call, envelope, ok, org, origin, refused, rejects, repo, sdk, unique } from './support.mjs';
 
 const rest = await import('@mesadev/rest');
 
@@ -36,9 +36,19 @@ test('404: no such thing, and no such route', async () => {
   envelope(await response.json(), response, 'NOT_FOUND');
 });
 
-test('406: a directory has no bytes', async () => {
+test('406: a directory has no bytes, and JSON carries no large file', async () => {
   const { path } = await repo('bytes');
   await refused('getContent', 406, 'NOT_ACCEPTABLE', { path, headers: { accept: 'application/octet-stream' } });
+  await refused('getDiff', 406, 'NOT_ACCEPTABLE', { path, query: { base_change_id: ROOT, head_change_id: ROOT }, headers: { accept: 'image/png' } });
+  const large = { repo: process.env.MESA_TEST_LARGE_REPO, path: 'zeros' };
+  await assert.rejects(sdk().content.get(large), (error) => {
+    assert.deepEqual([error.name, error.status, error.code], ['MesaApiError', 406, 'NOT_ACCEPTABLE']);
+    assert.match(error.message, /application\/octet-stream/);
+    return true;
+  });
+  const bytes = { path: { repo: large.repo }, query: { path: large.path }, headers: { accept: 'application/octet-stream', range: 'bytes=0-9' } };
+  const { data, response } = await call('getContent', bytes);
+  assert.deepEqual([response.status, data.size], [206, 10]);
 });
 
 test('409: a name in use', async () => {
@@ -66,6 +76,16 @@ test('405, 413, 415: methods, sizes and types', async () => {
   envelope(await type.json(), type, 'UNSUPPORTED_MEDIA_TYPE');
   const error = await refused('createRepo', 413, 'PAYLOAD_TOO_LARGE', { body: { name: 'x'.repeat(2 << 20) } });
   assert.ok(error.details.max_bytes > 0);
+});
+
+test('413: a file, a call and a list of files that are too large', async () => {
+  const { name, path } = await repo('large');
+  const with_ = (files) => ({ base_change_id: ROOT, message: 'm', author: ada, files });
+  const content = Buffer.alloc((16 << 20) + 1).toString('base64');
+  await refused('createChange', 413, 'PAYLOAD_TOO_LARGE', { path, body: with_([{ path: 'f', content }]) });
+  await rejects(sdk().changes.create({ repo: name, ...with_([{ path: 'f', content }]) }), 413, 'PAYLOAD_TOO_LARGE');
+  const many = Array.from({ length: 10_001 }, (_, n) => ({ path: `f${n}`, content: '' }));
+  await refused('createChange', 413, 'PAYLOAD_TOO_LARGE', { path, body: with_(many) });
 });
 
 test('429: too many requests', async () => {

@@ -23,13 +23,13 @@ export const unique = (stem) => `${stem}-${process.pid}-${serial++}`;
 export const base64 = (text) => Buffer.from(text).toString('base64');
 export const text = (content) => Buffer.from(content, 'base64').toString();
 
-/** Operations of `@mesadev/rest` that were called, and methods of the SDK that succeeded. */
+/** Operations of `@mesadev/rest` and methods of the SDK that succeeded. */
 export const driven = { rest: new Set(), sdk: new Set() };
 
 /** Calls one operation of `@mesadev/rest`; answers data, error and response as the client gives them. */
 export async function call(name, options = {}, { key = adminKey, at = origin, ...more } = {}) {
   const result = await rest[name]({ baseUrl: `${at}/v1`, auth: key ?? undefined, path: { org, ...options.path }, ...more, ...stripPath(options) });
-  driven.rest.add(name);
+  if (result.response?.ok) driven.rest.add(name);
   return result;
 }
 const stripPath = ({ path, ...others }) => others;
@@ -67,7 +67,7 @@ export function sdk(options = {}) {
     get(target, property) {
       const value = Reflect.get(target, property, target);
       if (property === 'whoami' || property === 'resolveOrg') return recorded(property, value.bind(target));
-      if (!SDK_RESOURCES[property]) return value;
+      if (value === null || typeof value !== 'object' || property === 'fs') return value;
       return Object.fromEntries(Object.entries(value).map(([name, method]) => [name, recorded(`${property}.${name}`, method)]));
     },
   });
@@ -75,20 +75,6 @@ export function sdk(options = {}) {
 const recorded = (name, method) => (...args) => {
   const answer = method(...args);
   return answer instanceof Promise ? answer.then((value) => (driven.sdk.add(name), value)) : (driven.sdk.add(name), answer);
-};
-
-/** Every method of the SDK that talks to the REST contract. */
-export const SDK_RESOURCES = {
-  org: ['get'],
-  tokens: ['create'],
-  apiKeys: ['list', 'create', 'revoke'],
-  repos: ['list', 'create', 'get', 'update', 'delete', 'syncUpstream', 'getUpstreamSync', 'listUpstreamSyncs'],
-  content: ['get'],
-  bookmarks: ['list', 'get', 'create', 'delete', 'move', 'merge'],
-  changes: ['list', 'create', 'get', 'patch'],
-  diffs: ['get'],
-  webhookTargets: ['list', 'create', 'update', 'delete'],
-  webhooks: ['on', 'receive'],
 };
 
 /** A rejection by `MesaApiError` with this status and code. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { MesaWebhookVerificationError } from '@mesadev/sdk';
-import { driven, ok, refused, rejects, repo, sdk, unique } from './support.mjs';
+import { ROOT, base64, change, ok, refused, rejects, repo, sdk, unique } from './support.mjs';
 
 /** A target on this machine; `next()` waits for a delivery. */
 async function receiver() {
@@ -49,28 +49,61 @@ test('targets are made, read, changed and deleted', async () => {
   assert.deepEqual(await ok('deleteWebhookTarget', 200, { path: { webhookTargetId: again.id } }), { success: true });
 });
 
-test('deliveries verify, altered ones do not', async () => {
+/** Every event that this server tells of. */
+const EVENTS = [
+  'repo.created',
+  'repo.updated',
+  'change.created',
+  'change.evolved',
+  'bookmark.created',
+  'bookmark.moved',
+  'bookmark.merged',
+  'bookmark.deleted',
+  'repo.deleted',
+];
+
+/** Does, in a new repo, something of everything that is told; answers its name. */
+async function happen() {
+  const name = unique('told');
+  const path = { repo: name };
+  await ok('createRepo', 201, { body: { name } });
+  await ok('updateRepo', 200, { path, body: { tags: { a: 'b' } } });
+  const first = await change(path, ROOT, 'first', [{ path: 'f', content: base64('1') }]);
+  await ok('updateChange', 200, { path: { ...path, change_id: first.id }, body: { message: 'again' } });
+  const second = await change(path, first.id, 'second', [{ path: 'g', content: base64('2') }]);
+  await ok('createBookmark', 201, { path, body: { name: 'side', change_id: first.id } });
+  await ok('moveBookmark', 200, { path: { ...path, bookmark: 'side' }, body: { change_id: second.id } });
+  await ok('mergeBookmark', 200, { path, body: { target: 'main', source: 'side' } });
+  await ok('deleteBookmark', 200, { path: { ...path, bookmark: 'side' } });
+  await ok('deleteRepo', 200, { path });
+  return name;
+}
+
+test('deliveries of every event verify, altered ones do not', async () => {
   const target = await receiver();
   try {
-    const events = ['repo.created', 'repo.updated', 'repo.deleted'];
-    const made = await sdk().webhookTargets.create({ url: target.url, events });
-    const name = unique('told');
-    await ok('createRepo', 201, { body: { name } });
-    await ok('updateRepo', 200, { path: { repo: name }, body: { tags: { a: 'b' } } });
-    await ok('deleteRepo', 200, { path: { repo: name } });
+    const made = await sdk().webhookTargets.create({ url: target.url, events: EVENTS });
+    const name = await happen();
     const mesa = sdk({ webhookSecret: made.secret });
     const seen = [];
-    mesa.webhooks.on(events, (event) => seen.push(event.type));
-    driven.sdk.add('webhooks.on');
+    mesa.webhooks.on(EVENTS, (event) => void seen.push(event.type));
     let delivery;
-    while (seen.length < events.length) {
+    while (seen.at(-1) !== 'repo.deleted') {
       delivery = await target.next();
       if (JSON.parse(delivery.body).repository.name !== name) continue;
       await mesa.webhooks.receive(asRequest(delivery));
     }
-    assert.deepEqual(seen, events);
-    const altered = { ...delivery, body: delivery.body.replace('repo.deleted', 'repo.created') };
-    await assert.rejects(mesa.webhooks.receive(asRequest(altered)), MesaWebhookVerificationError);
+    assert.deepEqual([...new Set(seen)].sort(), [...EVENTS].sort());
+    for (const [from, to] of [['repo.deleted', 'repo.created'], [name, `${name}x`], ['}', '} ']]) {
+      const altered = { ...delivery, body: delivery.body.replace(from, to) };
+      assert.notEqual(altered.body, delivery.body);
+      await assert.rejects(mesa.webhooks.receive(asRequest(altered)), MesaWebhookVerificationError);
+    }
+    const signature = delivery.headers['x-mesa-signature'];
+    for (const header of [signature.replace('t=', 't=9'), signature.slice(0, -1), signature.replace(/.$/, (c) => (c === '0' ? '1' : '0')), '']) {
+      const altered = { ...delivery, headers: { 'x-mesa-signature': header } };
+      await assert.rejects(mesa.webhooks.receive(asRequest(altered)), MesaWebhookVerificationError);
+    }
     const stranger = sdk({ webhookSecret: 'whsec_other' });
     await assert.rejects(stranger.webhooks.receive(asRequest(delivery)), MesaWebhookVerificationError);
     await ok('deleteWebhookTarget', 200, { path: { webhookTargetId: made.id } });

@@ -6,12 +6,13 @@ Generation 0.38 signs in with an API key, 0.49 with a private key that signs eve
 from __future__ import annotations
 
 import base64
+import inspect
 import itertools
 import os
 import unittest
 
 from mesa_rest.client import AuthenticatedClient
-from mesa_sdk import Mesa
+from mesa_sdk import FileUpsert, Mesa
 from mesa_sdk._version import __version__ as VERSION
 
 ORIGIN = os.environ["MESA_TEST_URL"]
@@ -53,9 +54,19 @@ class _Recorded:
         return recorded
 
 
+#: The SDK's resources; `Mesa` has nothing else that asks the server but `whoami`.
 RESOURCES = ["org", "repos", "content", "bookmarks", "changes", "diffs", "webhook_targets"]
 if KEYS:
     RESOURCES += ["tokens", "api_keys"]
+
+
+def methods():
+    """Every method of every resource of the SDK: its name and its signature."""
+    mesa = open_mesa()
+    for name in RESOURCES:
+        for method, call in inspect.getmembers(getattr(mesa, name)._resource, inspect.ismethod):
+            if not method.startswith("_"):
+                yield f"{name}.{method}", inspect.signature(call)
 
 
 def open_mesa(*, origin: str = ORIGIN, key: str | None = None, **more) -> Mesa:
@@ -83,6 +94,15 @@ def author() -> dict:
     return {"authors": [{"name": "Ada Lovelace", "email": "ada@example.com"}, {"name": "Agent"}]}
 
 
+def merger() -> dict:
+    """The keyword arguments that name the author of a merge."""
+    return {} if KEYS else author()
+
+
+def text(content: str) -> str:
+    return base64.b64decode(content).decode()
+
+
 class MesaCase(unittest.IsolatedAsyncioTestCase):
     """A test with a client."""
 
@@ -91,6 +111,18 @@ class MesaCase(unittest.IsolatedAsyncioTestCase):
 
     async def asyncTearDown(self) -> None:
         await self.mesa.__aexit__(None, None, None)
+
+    async def repo(self, stem: str, **files: str):
+        """A repo's name, and the change at its default bookmark that holds these files."""
+        name = (await self.mesa.repos.create(name=unique(stem))).name
+        first = await self.change(name, ROOT, "first", **files)
+        await self.mesa.bookmarks.move(repo=name, bookmark="main", change_id=first.id)
+        return name, first
+
+    async def change(self, repo: str, base: str, message: str, **files: str):
+        """A new change with these files."""
+        ops = [FileUpsert(path=path, content=encoded(content)) for path, content in files.items()]
+        return await self.mesa.changes.create(repo=repo, base_change_id=base, message=message, files=ops, **author())
 
     async def refused(self, awaitable, error: type, code: str):
         """The refusal of a call, whose class and code must be these."""

@@ -1,18 +1,20 @@
 """Every documented class of refusal, as the published client raises it."""
 
+import base64
 import os
 
 from mesa_sdk import (
     ApiError,
     AuthenticationError,
     ConflictError,
+    FileUpsert,
     NotFoundError,
     RateLimitError,
     ServerError,
     ValidationError,
 )
 
-from support import KEYS, ORG, MesaCase, open_mesa, unique
+from support import KEYS, ORG, ROOT, MesaCase, author, open_mesa, unique
 
 
 class Errors(MesaCase):
@@ -57,3 +59,12 @@ class Errors(MesaCase):
             failing = mesa.repos.get(repo=os.environ["MESA_TEST_DAMAGED_REPO"])
             error = await self.refused(failing, ServerError, "STORED_DATA_DAMAGED")
             self.assertTrue(error.body.error.trace_id)
+
+    async def test_413_of_a_file(self):
+        name = (await self.mesa.repos.create(name=unique("large"))).name
+        content = base64.b64encode(bytes((16 << 20) + 1)).decode()
+        with self.assertRaises(ApiError) as caught:
+            await self.mesa.changes.create(
+                repo=name, base_change_id=ROOT, message="m", files=[FileUpsert(path="f", content=content)], **author()
+            )
+        self.assertEqual(caught.exception.status_code, 413)

@@ -4,7 +4,7 @@ import unittest
 
 from mesa_sdk import AuthenticationError, AuthorizationError
 
-from support import KEYS, ORG, MesaCase, open_mesa, unique
+from support import KEYS, ORG, MesaCase, open_mesa, rest, unique
 
 
 class Org(MesaCase):
@@ -27,6 +27,12 @@ class Keys(MesaCase):
         self.assertIn(made.id, [key.id for key in listed.api_keys])
         async with open_mesa(key=made.key) as weak:
             await self.refused(weak.repos.create(name=unique("no")), AuthorizationError, "FORBIDDEN")
+        from mesa_rest.api.org import update_api_key
+        from mesa_rest.models import UpdateApiKeyBody
+
+        body = UpdateApiKeyBody.from_dict({"tags": {"run": "7"}})
+        tags = await update_api_key.asyncio_detailed(ORG, made.id, client=rest(), body=body)
+        self.assertEqual((tags.status_code, tags.parsed.tags.to_dict()), (200, {"run": "7"}))
         self.assertTrue((await self.mesa.api_keys.revoke(key_id=made.id)).success)
         async with open_mesa(key=made.key, org=ORG) as gone:
             await self.refused(gone.repos.list(), AuthenticationError, "CREDENTIAL_REVOKED")

@@ -8,7 +8,11 @@ import threading
 from mesa_rest.api.webhook_target import get_webhook_target
 from mesa_sdk import MesaWebhookVerificationError, NotFoundError, ValidationError
 
-from support import ORG, MesaCase, open_mesa, rest, unique
+from support import ORG, MesaCase, author, merger, open_mesa, rest, unique
+
+#: Every event that this server tells of.
+EVENTS = ["repo.created", "repo.updated", "repo.deleted", "change.created", "change.evolved"]
+EVENTS += ["bookmark.created", "bookmark.moved", "bookmark.merged", "bookmark.deleted"]
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -64,25 +68,41 @@ class Webhooks(MesaCase):
         wrong = targets.create(url="ftp://hooks.example/", events=["push"])
         await self.refused(wrong, ValidationError, "INVALID_WEBHOOK_URL")
 
-    async def test_deliveries_verify_and_altered_ones_do_not(self):
-        events = ["repo.created", "repo.updated", "repo.deleted"]
-        made = await self.mesa.webhook_targets.create(url=self.receiver.url, events=events)
-        name = unique("told")
-        await self.mesa.repos.create(name=name)
-        await self.mesa.repos.update(repo=name, name=f"{name}.2")
-        await self.mesa.repos.delete(repo=f"{name}.2")
+    async def happen(self) -> str:
+        """Does, in a new repo, something of everything that is told; answers its id."""
+        name, first = await self.repo("told", f="1")
+        repo_id = (await self.mesa.repos.update(repo=name, name=f"{name}.2")).id
+        name = f"{name}.2"
+        await self.mesa.changes.patch(repo=name, change_id=first.id, message="again", **author())
+        second = await self.change(name, first.id, "second", g="2")
+        await self.mesa.bookmarks.create(repo=name, name="side", change_id=first.id)
+        await self.mesa.bookmarks.move(repo=name, bookmark="side", change_id=second.id)
+        third = await self.change(name, first.id, "third", h="3")
+        await self.mesa.bookmarks.move(repo=name, bookmark="main", change_id=third.id)
+        await self.mesa.bookmarks.merge(repo=name, target="main", source="side", **merger())
+        await self.mesa.bookmarks.delete(repo=name, bookmark="side")
+        await self.mesa.repos.delete(repo=name)
+        return repo_id
+
+    async def test_deliveries_of_every_event_verify_and_altered_ones_do_not(self):
+        made = await self.mesa.webhook_targets.create(url=self.receiver.url, events=EVENTS)
+        repo_id = await self.happen()
         seen = []
         async with open_mesa(webhook_secret=made.secret) as mesa:
-            mesa.webhooks.on(events, lambda event: seen.append(event))
-            while [event["type"] for event in seen if event["repository"]["name"].startswith(name)] != events:
+            mesa.webhooks.on(EVENTS, lambda event: seen.append(event["type"]))
+            while seen[-1:] != ["repo.deleted"]:
                 body, headers = self.receiver.deliveries.get(timeout=30)
-                await mesa.webhooks.receive(body, headers)
+                if json.loads(body)["repository"]["id"] == repo_id:
+                    await mesa.webhooks.receive(body, headers)
+            self.assertEqual(set(seen), set(EVENTS))
             for altered in [body + b" ", body.replace(b"repo.deleted", b"repo.created")]:
                 with self.assertRaises(MesaWebhookVerificationError):
                     await mesa.webhooks.receive(altered, headers)
-            later = {**headers, "x-mesa-signature": headers["x-mesa-signature"].replace("t=", "t=9")}
-            with self.assertRaises(MesaWebhookVerificationError):
-                await mesa.webhooks.receive(body, later)
+            signature = headers["x-mesa-signature"]
+            other = signature[:-1] + ("1" if signature.endswith("0") else "0")
+            for wrong in [signature.replace("t=", "t=9"), signature[:-1], other, ""]:
+                with self.assertRaises(MesaWebhookVerificationError):
+                    await mesa.webhooks.receive(body, {**headers, "x-mesa-signature": wrong})
         async with open_mesa(webhook_secret="whsec_other") as stranger:
             with self.assertRaises(MesaWebhookVerificationError):
                 await stranger.webhooks.receive(body, headers)
