@@ -57,28 +57,39 @@ fn by(actions: &[Value], program: &str) -> Value {
         .clone()
 }
 
-/// A tree worth losing, and a server, a machine and its repo.
-fn prepared() -> (Server, Client, std::path::PathBuf) {
+/// A server, a machine and its repo with a tree worth losing of this many files and a few more.
+fn prepared_with(files: usize) -> (Server, Client, std::path::PathBuf) {
     let server = Server::start();
     server.create_repo("work");
     let (key, _) = server.create_key("{}");
     let client = server.client();
     client.mount(&key).ok();
     let repo = client.repo("work");
-    apart(
-        &repo,
+    let script = format!(
         "mkdir -p project/src/deep project/empty; \
-         for i in $(seq 40); do echo \"file $i\" > project/src/f$i; done; \
+         for i in $(seq {files}); do \
+           d=project/src/$((i / 100)); [ -d $d ] || mkdir $d; echo \"file $i\" > $d/f$i; done; \
          head -c 300000 /dev/urandom > project/src/deep/big; \
-         echo '#!/bin/sh' > project/run; chmod 750 project/run; ln -s src/f1 project/link; \
-         ln project/src/f2 project/hard; echo shared > shared",
+         echo '#!/bin/sh' > project/run; chmod 750 project/run; ln -s src/0/f1 project/link; \
+         ln project/src/0/f2 project/hard; echo shared > shared"
     );
+    apart(&repo, &script);
     (server, client, repo)
 }
 
+fn prepared() -> (Server, Client, std::path::PathBuf) {
+    prepared_with(40)
+}
+
+/// How many names there are below a directory, itself included.
+fn names(dir: &Path) -> u64 {
+    sh(dir, "find . | wc -l").parse().expect("a number")
+}
+
 #[test]
-fn a_removed_tree_comes_back_and_later_edits_stay() {
-    let (server, client, repo) = prepared();
+fn a_removed_tree_of_5000_files_comes_back_and_later_edits_stay() {
+    let (server, client, repo) = prepared_with(5000);
+    let project = repo.join("project");
     // Shell and REST edits before.
     rest_edit(
         &server,
@@ -86,14 +97,28 @@ fn a_removed_tree_comes_back_and_later_edits_stay() {
     );
     apart(
         &repo,
-        "echo edited >> project/src/f7; chmod 600 project/src/f8",
+        "echo edited >> project/src/0/f7; chmod 600 project/src/0/f8",
     );
     client.mesa(&["sync"]).ok();
-    let before = listing(&repo.join("project"));
+    let (before, count) = (listing(&project), names(&project));
+    assert!(count >= 5060, "{count}");
     std::thread::sleep(Duration::from_millis(2100));
 
-    apart(&repo, "exec rm -rf project");
-    assert!(!repo.join("project").exists());
+    // While it is removed others go on.
+    std::thread::scope(|scope| {
+        scope.spawn(|| apart(&repo, "exec rm -rf project"));
+        scope.spawn(|| {
+            apart(
+                &repo,
+                "for i in $(seq 20); do echo $i > meanwhile$i; sleep 0.02; done",
+            );
+        });
+        for n in 0..5 {
+            let path = format!("rest-meanwhile{n}");
+            rest_edit(&server, &json!([{"path": path, "content": "bGF0ZXIK"}]));
+        }
+    });
+    assert!(!project.exists());
     // And after.
     apart(&repo, "echo later > later; echo more >> shared");
     rest_edit(
@@ -104,7 +129,8 @@ fn a_removed_tree_comes_back_and_later_edits_stay() {
 
     let log = actions(&client, &repo, &[]);
     let removal = by(&log, "rm");
-    assert!(removal["counts"]["delete"].as_u64() > Some(45), "{removal}");
+    assert_eq!(removal["counts"]["delete"], count, "{removal}");
+    assert_eq!(removal["operation_count"], count, "{removal}");
     assert!(
         removal["key_id"]
             .as_str()
@@ -115,7 +141,7 @@ fn a_removed_tree_comes_back_and_later_edits_stay() {
         "{removal}"
     );
     let rest = log.iter().filter(|a| a["origin"] == "rest").count();
-    assert_eq!(rest, 2, "{log:#?}");
+    assert_eq!(rest, 7, "{log:#?}");
     let drawn = client.mesa_in(&repo, &["op", "log"]).ok();
     assert!(drawn.contains(" rm["), "{drawn}");
     let of_path = actions(&client, &repo, &["other"]);
@@ -124,42 +150,54 @@ fn a_removed_tree_comes_back_and_later_edits_stay() {
     let action = removal["id"].as_str().expect("an id");
     let details = client.json_in(&repo, &["op", "show", action]);
     let operations = details["operations"].as_array().expect("operations");
-    assert_eq!(
-        operations.len() as u64,
-        removal["operation_count"].as_u64().unwrap_or(0)
-    );
+    assert_eq!(operations.len() as u64, count);
 
+    let others = "for f in later shared by-rest other/x meanwhile{1,20} rest-meanwhile{0,4}; do \
+                  cat $f; done; ls | wc -l";
+    let kept = sh(&repo, others);
     let done = client.json_in(&repo, &["undo", action]);
     assert_eq!(done["outcome"], "applied", "{done}");
-    assert_eq!(listing(&repo.join("project")), before);
-    assert_eq!(
-        sh(&repo, "cat later shared by-rest other/x"),
-        "later\nshared\nmore\nlater\nx"
-    );
+    // Each name and, for directories, their times.
+    assert!(done["operation_count"].as_u64() >= Some(count), "{done}");
+    assert!(listing(&project) == before, "{}", listing(&project));
+    // Nothing else changed: one more name beside those that were there.
+    let names_before: usize = kept.lines().last().map_or(0, |n| n.parse().unwrap_or(0));
+    let expected = kept.lines().count() - 1;
+    let now = sh(&repo, others);
+    assert!(kept.lines().take(expected).eq(now.lines().take(expected)));
+    assert!(now.ends_with(&format!("\n{}", names_before + 1)), "{now}");
     // Hard links are one file again.
     assert_eq!(
-        sh(&repo, "echo both >> project/hard; tail -1 project/src/f2"),
+        sh(&repo, "echo both >> project/hard; tail -1 project/src/0/f2"),
         "both"
     );
 
-    // Again, and by `restore` from before it; what came later stays again.
-    let before = listing(&repo.join("project/src"));
-    std::thread::sleep(Duration::from_millis(2100));
+    // Again, and by `restore` from a time before it; what came later stays again.
+    client.mesa(&["sync"]).ok();
+    let before = listing(&project.join("src"));
+    std::thread::sleep(Duration::from_millis(1100));
+    let time = sh(&repo, "date -u +%Y-%m-%dT%H:%M:%SZ");
+    std::thread::sleep(Duration::from_millis(1100));
     apart(&repo, "exec rm -rf project/src");
-    apart(&repo, "echo last > last");
-    let removal = by(&actions(&client, &repo, &[]), "rm");
-    let action = removal["id"].as_str().expect("an id");
-    let project = repo.join("project");
-    let args = ["restore", "src", "--before", action];
+    apart(&repo, "echo last > last; echo last >> project/run");
+    let args = ["restore", "src", "--at", &time];
     let done = client.json_in(&project, &args);
     assert_eq!(done["outcome"], "applied", "{done}");
-    assert_eq!(listing(&project.join("src")), before);
-    assert_eq!(sh(&repo, "cat last"), "last");
+    assert!(listing(&project.join("src")) == before);
+    assert_eq!(sh(&repo, "cat last; tail -1 project/run"), "last\nlast");
     assert_eq!(
         client.json_in(&project, &args)["outcome"],
         "no_op",
         "twice is once"
     );
+    // And from before the operation, of a part of it.
+    std::thread::sleep(Duration::from_millis(2100));
+    apart(&repo, "exec rm -rf project/src/0 project/src/1");
+    let removal = by(&actions(&client, &repo, &[]), "rm");
+    let action = removal["id"].as_str().expect("an id");
+    let args = ["restore", "src/0", "--before", action];
+    assert_eq!(client.json_in(&project, &args)["outcome"], "applied");
+    assert!(project.join("src/0/f7").exists() && !project.join("src/1").exists());
 }
 
 #[test]
