@@ -7,6 +7,9 @@ mod costs;
 mod crash;
 #[path = "../support/fuse.rs"]
 mod fuse;
+mod machine;
 mod merges;
 mod support;
+#[path = "../support/tally.rs"]
+mod tally;
 mod writes;

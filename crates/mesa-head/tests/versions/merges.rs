@@ -42,6 +42,23 @@ impl Server {
         heads.merge(&self.actor(), &self.repo, wanted).await
     }
 
+    /// A merge that needs no resolutions.
+    pub async fn merge_bookmarks(
+        &self,
+        target: &str,
+        source: &str,
+    ) -> mesa_head::Result<MergeOutcome> {
+        let wanted = MergeInto {
+            target: target.parse().unwrap(),
+            source: source.parse().unwrap(),
+            describe: Describe::default(),
+            resolutions: BTreeMap::new(),
+            allow_conflicted: false,
+        };
+        let heads = &self.backend.heads;
+        heads.merge(&self.actor(), &self.repo, wanted).await
+    }
+
     pub async fn merged(&self, source: &str) -> ChangeId {
         match self.merge_with(source, &[]).await.unwrap() {
             MergeOutcome::Merged { change, .. } => change,
