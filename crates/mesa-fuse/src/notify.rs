@@ -140,8 +140,9 @@ fn send(session: &Session, notice: &Notice) -> Result<(), Errno> {
                 .notify(notify::INVAL_INODE, [body.as_bytes(), &[]])?;
             if *data && session.negotiated.mode == Mode::Writeback {
                 // With write-back the kernel believes only itself about the size and times of a
-                // file it knows; it must meet the file anew. Kernels without this notification
-                // need another node number for the new content.
+                // file it knows; it must meet the file anew. It does not forget what is in use at
+                // this moment, if only by a lookup, and older kernels lack this notification: then
+                // the new content needs another node number.
                 let body = PruneOut {
                     count: 1,
                     ..PruneOut::default()
@@ -151,7 +152,8 @@ fn send(session: &Session, notice: &Notice) -> Result<(), Errno> {
                     .device
                     .notify(notify::PRUNE, [body.as_bytes(), &nodes])
                 {
-                    Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+                    Ok(()) | Err(Errno::INVAL) => session.fs.unforgotten(*node),
+                    Err(Errno::NOENT) => {}
                     Err(error) => return Err(error),
                 }
             }

@@ -340,6 +340,9 @@ pub trait Filesystem: Send + Sync + 'static {
     fn forget(&self, node: NodeId, count: u64);
     /// The presenter does not know the node of a [`Notice::Unused`].
     fn unknown(&self, _node: NodeId) {}
+    /// The presenter was asked to meet a file anew, whose content changed, and may know it still: it
+    /// needs another number.
+    fn unforgotten(&self, _node: NodeId) {}
     fn getattr(&self, caller: Caller, node: NodeId, handle: Option<Handle>) -> Step<FileAttr>;
     fn setattr(
         &self,

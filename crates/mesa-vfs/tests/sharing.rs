@@ -87,6 +87,39 @@ async fn an_open_file_keeps_its_content_when_another_replaces_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_that_the_presenter_cannot_forget_gets_another_number() {
+    let server = FakeServer::new();
+    let (one, two) = (Rig::new(&server), Rig::new(&server));
+    let (a, b) = (&one.mount, &two.mount);
+    put(a, "f", b"").await.unwrap();
+    a.sync_all().await.unwrap();
+    let before = find(b, "f").await.unwrap();
+    put(a, "f", b"more").await.unwrap();
+    until("b sees more", || async {
+        get(b, "f").await.unwrap() == "more"
+    })
+    .await;
+    let changed = Notice::Node {
+        node: before.node,
+        data: true,
+    };
+    assert!(two.notices.try_iter().any(|notice| notice == changed));
+    b.unforgotten(before.node);
+    let expected = Notice::Entry {
+        parent: work(b).await,
+        name: "f".into(),
+    };
+    assert!(two.notices.try_iter().any(|notice| notice == expected));
+    let after = find(b, "f").await.unwrap();
+    assert_ne!(after.node, before.node);
+    assert_eq!((after.attr.ino, after.attr.size), (before.attr.ino, 4));
+    // One that is forgotten already keeps its number.
+    b.forget(after.node, 2);
+    b.unforgotten(after.node);
+    assert_eq!(find(b, "f").await.unwrap().node, after.node);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn removals_and_attributes_are_noticed() {
     let server = FakeServer::new();
     let (one, two) = (Rig::new(&server), Rig::new(&server));

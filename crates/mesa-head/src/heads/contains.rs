@@ -9,12 +9,7 @@ use crate::error::Result;
 impl Heads {
     /// Whether `change` has everything that `other` has, now and for good: `other` is one of its
     /// ancestors and takes no more writes, or it is the same change.
-    pub async fn contains(
-        &self,
-        repo: &Repo,
-        change: &ChangeId,
-        other: &ChangeId,
-    ) -> Result<bool> {
+    pub async fn contains(&self, repo: &Repo, change: &ChangeId, other: &ChangeId) -> Result<bool> {
         if change == other || other.is_root() {
             return Ok(true);
         }

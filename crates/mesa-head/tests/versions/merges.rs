@@ -143,7 +143,9 @@ async fn a_merge_brings_both_sides_and_is_made_once() {
 async fn a_bookmark_that_was_merged_holds_nothing_else_until_somebody_writes_to_it() {
     let server = Server::start().await;
     let base = server.write(main(), vec![put("f", "1")]).await.unwrap();
-    let side = server.create(base.change, vec![put("g", "1")], "side").await;
+    let side = server
+        .create(base.change, vec![put("g", "1")], "side")
+        .await;
     let side = side.change;
     server.bookmark("side", side).await;
     let heads = &server.backend.heads;

@@ -103,7 +103,9 @@ async fn a_method_that_no_route_has_is_refused_as_such() {
     let made = send(&server, &server.admin, "k1", path, body).await;
     made.ok(201);
     for method in [Method::PUT, Method::TRACE] {
-        let request = server.http.request(method, server.url(&format!("/v1{path}")));
+        let request = server
+            .http
+            .request(method, server.url(&format!("/v1{path}")));
         let request = request.bearer_auth(&server.admin);
         let answer = server.send(request.header("idempotency-key", "k1")).await;
         answer.refused(405, "METHOD_NOT_ALLOWED");

@@ -102,6 +102,12 @@ impl Filesystem for Mount {
         }
     }
 
+    fn unforgotten(&self, node: NodeId) {
+        if let Ok(repo) = self.held(node) {
+            repo.unforgotten(node);
+        }
+    }
+
     fn getattr(&self, _: Caller, node: NodeId, handle: Option<Handle>) -> Step<FileAttr> {
         match place!(self, node) {
             Place::Root => Step::Done(Ok(self.inner.root_attr())),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     fs::{Caller, DirEntry, Found, FsError, FsResult, Handle, NodeId, Step},
-    tree::{Name, Node, perm},
+    tree::{Name, Node, Resolved, perm},
 };
 
 /// Bytes of a plain entry besides its name (header of the kernel's format, padding included).
@@ -100,6 +100,17 @@ impl Repo {
         self.with(|state| {
             if let Ok(id) = self.live(state, node) {
                 self.end_former(state, id);
+            }
+        });
+    }
+
+    /// The presenter may know a file under this number as it was before others changed it.
+    pub fn unforgotten(&self, node: NodeId) {
+        self.with(|state| {
+            if let Resolved::Live(id) = state.tree.resolve(node)
+                && state.tree.get(id).is_some_and(|node| node.lookups > 0)
+            {
+                state.tree.new_version(id);
             }
         });
     }

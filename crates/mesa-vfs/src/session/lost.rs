@@ -245,7 +245,10 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
     };
     let bounds = bounds(&session.config, &answer.limits.unwrap_or_default());
     // The lost session's ids are not given back: its recovery uses them.
-    session.core.lock().renew(journal, identity, &answer, bounds);
+    session
+        .core
+        .lock()
+        .renew(journal, identity, &answer, bounds);
     session
         .content
         .fetcher()
