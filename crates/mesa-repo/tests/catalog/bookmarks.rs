@@ -181,12 +181,14 @@ async fn creating_listing_deleting() {
     assert_eq!(list(None).await, ["feature/a", "feature/b", "main", "zz"]);
     assert_eq!(list(Some("feature/*")).await, ["feature/a", "feature/b"]);
     assert_eq!(list(Some("?ain")).await, ["main"]);
-    let elsewhere = Some(mesa_types::ChangeId([9; 16]));
+    let elsewhere = Some(ChangeId([9; 16]));
     let delete = async |at| {
         let catalog = &f.catalog;
         let zz = name("zz");
-        let deleted = catalog.delete_bookmark_at(&f.org.id, &repo.id, &zz, at, &actor());
-        deleted.await.unwrap()
+        catalog
+            .delete_bookmark_at(&f.org.id, &repo.id, &zz, at, &actor())
+            .await
+            .unwrap()
     };
     assert!(!delete(elsewhere).await);
     assert_eq!(list(Some("z*")).await, ["zz"]);

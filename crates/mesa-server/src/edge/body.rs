@@ -24,7 +24,7 @@ pub struct BodyBudget(Arc<Semaphore>);
 /// A body and its part of the budget.
 struct Held {
     bytes: Vec<u8>,
-    _part: Option<OwnedSemaphorePermit>,
+    part: Option<OwnedSemaphorePermit>,
 }
 
 impl AsRef<[u8]> for Held {
@@ -65,7 +65,7 @@ impl BodyBudget {
     async fn collect(&self, mut body: Body, max: usize) -> Result<Bytes, ApiError> {
         let mut held = Held {
             bytes: Vec::new(),
-            _part: None,
+            part: None,
         };
         while let Some(frame) = body.frame().await {
             let broken = |e| ApiError::bad_request("the body broke off").caused_by(e);
@@ -78,7 +78,7 @@ impl BodyBudget {
             }
             if len > held.bytes.capacity() {
                 let wanted = len.max(held.bytes.capacity() * 2).min(max);
-                if let Err(error) = self.grow(&mut held._part, wanted) {
+                if let Err(error) = self.grow(&mut held.part, wanted) {
                     drop(held);
                     drain(body).await;
                     return Err(error);

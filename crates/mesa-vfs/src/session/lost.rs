@@ -16,13 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClientSeq, HeadSeq, OpenError, Reload, Session, SessionTarget,
-    core::Lease,
     handle::head_info,
     identity::{Identity, StateDir},
     kept,
     link::invalid,
     open::{self, bounds, remove_dir},
-    queue::Queue,
     recovered,
 };
 use crate::{

@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::{
-    ClientSeq, HeadSeq, OpenError, Reload, Session, SessionConfig, SessionTarget,
-    core::Lease,
+    HeadSeq, OpenError, Reload, Session, SessionConfig, SessionTarget,
     handle::head_info,
     identity::Identity,
     kept,
     open::{self, bounds, remove_dir},
-    queue::Queue,
 };
 use crate::{fs::FsError, journal::Journal};
 
