@@ -411,8 +411,9 @@ fn a_daemon_that_restarts_without_the_server_knows_where_its_mount_is() {
     client.mesa(&["sync"]).ok();
     assert_eq!(id(&client, &repo, "@"), side);
     sh(&repo, "echo later >> onside");
-    client.mesa_in(&repo, &["undo"]).ok();
-    assert_eq!(sh(&repo, "cat onside f"), "side\n1");
+    let undone = client.json_in(&repo, &["undo"]);
+    assert_eq!(undone["change_id"], side.as_str());
+    assert_eq!(sh(&repo, "cat f"), "1");
     let output = client.mesa_in(&repo, &["show", "main", "--name-only"]);
     assert!(!output.ok().contains("onside"));
 }
