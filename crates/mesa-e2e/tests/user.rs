@@ -121,3 +121,55 @@ fn posix_cases_hold_for_a_user() {
     // Most cases need no second identity.
     assert!(native.len() < 40, "{native:?}");
 }
+
+/// Nobody but the daemon has the local file open: what is written comes through the kernel's pages.
+#[test]
+fn a_descriptor_from_before_a_crash_outlasts_a_short_quota() {
+    if anybody_may_mount("user::a_descriptor_from_before_a_crash_outlasts_a_short_quota") {
+        return;
+    }
+    let server = Server::start();
+    server.create_repo("work");
+    let client = server
+        .client()
+        .of_user(USER)
+        .with_env("MESA_CACHE_MAX_SIZE", "2MB");
+    let (key, _) = server.create_key("{}");
+    client.mount(&key).ok();
+    let repo = client.repo("work");
+    let flag = |name: &str| client.home().join(name);
+    let script = format!(
+        "python3 - <<'P'\nimport os, time\n\
+         fd = os.open('q', os.O_CREAT | os.O_RDWR)\nos.write(fd, b'A' * 100)\nos.fsync(fd)\n\
+         open('{}', 'w').close()\n\
+         while not os.path.exists('{}'): time.sleep(.05)\n\
+         os.pwrite(fd, b'LATE', 0)\nos.fsync(fd)\nos.close(fd)\nprint('written')\nP",
+        flag("opened").display(),
+        flag("go").display()
+    );
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| client.sh(&repo, &script));
+        eventually(20, "it is open", || flag("opened").exists());
+        let before = client.daemon_pids()[1];
+        rustix::process::kill_process(before, rustix::process::Signal::KILL).expect("it runs");
+        eventually(20, "another worker is there", || {
+            client
+                .daemon_pids()
+                .get(1)
+                .is_some_and(|now| *now != before)
+        });
+        client.sh(
+            &repo,
+            "for i in $(seq 30); do head -c 300000 /dev/urandom > fill$i; done",
+        );
+        eventually(60, "private files go", || {
+            let stats = client.json_in(client.home(), &["stats"]);
+            stats["work_files"].as_u64().is_some_and(|files| files < 8)
+        });
+        client.sh(client.home(), "touch go");
+        assert_eq!(writer.join().expect("the writer"), "written");
+    });
+    let path = Server::content_path("work", "q");
+    let (code, bytes) = server.get_raw(&path, &server.admin_key());
+    assert_eq!((code, &bytes[..8]), (200, &b"LATEAAAA"[..]));
+}

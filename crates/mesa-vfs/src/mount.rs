@@ -12,6 +12,7 @@ mod data;
 mod env;
 mod files;
 mod filesystem;
+mod former;
 mod load;
 mod names;
 mod open;

@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use mesa_proto::v1::{self, op::Kind};
 use mesa_types::FileId;
 
@@ -108,9 +107,7 @@ pub async fn attach(
     // The directory was shown without the repo being open.
     let node = repo.with(|state| state.tree.node_id(state.tree.root()));
     env.notify(vec![Notice::Node { node, data: false }]);
-    if config.former_unseen {
-        env.notify(repo.inherited());
-    }
+    repo.ask_for_inherited();
     Ok(Attached { repo, _sink: sink })
 }
 
@@ -175,26 +172,6 @@ impl Repo {
         })
     }
 
-    /// Asks about files that a former process may have left open for writing.
-    fn inherited(&self) -> Vec<Notice> {
-        self.with(|state| {
-            let mut notices = Vec::new();
-            for file in state.files.with_work() {
-                let Some(node) = state.tree.get(file) else {
-                    continue;
-                };
-                let path = state.tree.path(file).unwrap_or_default();
-                let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-                notices.push(Notice::Unused {
-                    parent: state.tree.node_id(node.parent),
-                    child: state.tree.node_id(file),
-                    name: Bytes::copy_from_slice(name),
-                });
-            }
-            notices
-        })
-    }
-
     /// Sends what is in the adopted files; serves those that others changed since from what is there
     /// now; drops those of files that are gone, if the tree is `whole`.
     fn resume_works(&self, whole: bool) {
@@ -238,6 +215,7 @@ impl Repo {
             }
             self.resume_works(pause == SETTLED);
         }
+        self.ask_for_inherited();
     }
 
     /// Everything to the server, then the end of the session.

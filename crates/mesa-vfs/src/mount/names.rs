@@ -95,15 +95,6 @@ impl Repo {
         });
     }
 
-    /// The kernel does not know the node: of what it knew before nothing is left either.
-    pub fn unknown(&self, node: NodeId) {
-        self.with(|state| {
-            if let Ok(id) = self.live(state, node) {
-                self.end_former(state, id);
-            }
-        });
-    }
-
     /// The presenter may know a file under this number as it was before others changed it.
     pub fn unforgotten(&self, node: NodeId) {
         self.with(|state| {
@@ -113,17 +104,6 @@ impl Repo {
                 state.tree.new_version(id);
             }
         });
-    }
-
-    /// The kernel has no descriptor and no mapping of the file from before.
-    fn end_former(&self, state: &mut State, id: FileId) {
-        let works = state.files.works(id);
-        if works.iter().any(|work| work.is_inherited()) {
-            self.queue_former(state, id);
-            for work in works {
-                work.end_inherited();
-            }
-        }
     }
 
     pub fn opendir(self: &Arc<Self>, caller: Caller, node: NodeId) -> Step<Handle> {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Times the content of a file may change under an open before it gives up.
-const ATTEMPTS_MAX: usize = 100;
+pub(super) const ATTEMPTS_MAX: usize = 100;
 
 /// What an open still lacks.
 enum Lacking {
@@ -257,7 +257,7 @@ impl Repo {
         });
     }
 
-    fn add_work(&self, id: FileId, work: Arc<WorkFile>) {
+    pub(super) fn add_work(&self, id: FileId, work: Arc<WorkFile>) {
         let spare = self.with(|state| {
             if state.files.work(id).is_some() {
                 return Some(work);
@@ -420,81 +420,6 @@ impl Repo {
             known
         });
         known.then(|| self.release(handle)).flatten()
-    }
-
-    /// What was written through descriptors of a former process gets its place in the order.
-    pub fn queue_former(&self, state: &mut State, id: FileId) {
-        for work in state.files.works(id) {
-            self.session.watch_again(&work);
-        }
-        if let Err(stop) = self.append_content(state, id, &Actor::default()) {
-            // The next look at the file tries again.
-            tracing::debug!(?stop, ?id, "content not yet queued");
-        }
-    }
-
-    /// A descriptor opened by a former process of the daemon.
-    pub fn former(&self, state: &State, node: NodeId) -> FsResult<OpenHandle> {
-        Ok(OpenHandle {
-            id: self.live(state, node)?,
-            node,
-            write: true,
-            append: false,
-            told: false,
-            actor: Actor::default(),
-        })
-    }
-
-    /// The work file it writes to. It is not settled from here on.
-    pub fn former_work(&self, state: &State, node: NodeId) -> FsResult<Arc<WorkFile>> {
-        let id = self.live(state, node)?;
-        let work = state.files.work(id).ok_or(FsError::BadHandle)?;
-        if work.inherit(self.env.config.former_unseen) {
-            self.session.watch_again(work);
-        }
-        Ok(Arc::clone(work))
-    }
-
-    /// Whether a call failed because a descriptor of a former process has no work file (any more):
-    /// nothing told of it, and the file is served from the cache again.
-    pub fn lacks_work<T>(&self, node: NodeId, handle: Handle, outcome: &FsResult<T>) -> bool {
-        matches!(outcome, Err(FsError::BadHandle))
-            && !self.read_only
-            && self.with(|state| {
-                state.files.handle(handle).is_none()
-                    && self.live(state, node).is_ok_and(|id| {
-                        let node = state.tree.get(id);
-                        node.is_some_and(|node| node.kind == NodeKind::File)
-                    })
-            })
-    }
-
-    /// Makes one, of what the file holds now.
-    pub async fn open_former(self: &Arc<Self>, node: NodeId) -> FsResult<()> {
-        for _ in 0..ATTEMPTS_MAX {
-            let opening = self.with(|state| {
-                let id = self.live(state, node)?;
-                if state.files.work(id).is_some() {
-                    return Ok(None);
-                }
-                if let Some(error) = state.fenced {
-                    return Err(error);
-                }
-                let present = state.tree.get(id).ok_or(FsError::Stale)?;
-                let (content, mtime) = (present.content, present.mtime);
-                let clean = state.files.live(id).and_then(|f| f.clean.clone());
-                let work = self.session.open_work(id, content, mtime, u64::MAX, clean);
-                Ok(Some((id, content, work)))
-            })?;
-            let Some((id, content, work)) = opening else {
-                return Ok(());
-            };
-            match wait(work).await {
-                Err(FsError::Stale) => self.content_gone(id, content).await?,
-                work => self.add_work(id, work?),
-            }
-        }
-        Err(FsError::Io)
     }
 
     /// The last descriptor is gone: see [`Repo::release_of`].
