@@ -1,40 +1,22 @@
 import { Mesa } from "@mesadev/sdk";
+import { daytona, mountInSandbox } from "@mesadev/sdk/sandbox";
 import { Daytona } from "@daytonaio/sdk";
 import { image } from "./template.ts";
 
-// The server as both sides reach it: this program, and the sandbox.
-const server = process.env.MESA_API_URL ?? "http://127.0.0.1:7117";
-const mesa = new Mesa({ apiKey: process.env.MESA_API_KEY!, apiUrl: `${server}/v1`, vcsUrl: server });
-
-// --- Outside the sandbox: a repo, and a key for it that expires ---
-
+const mesa = new Mesa(); // MESA_API_URL, which the sandbox reaches as well, and MESA_API_KEY
 const repo = await mesa.repos.create({ name: `agent-${Date.now()}` });
-const { slug: org } = (await mesa.whoami()).org;
-const key = await mesa.apiKeys.create({
-  name: "sandbox-session",
-  scopes: ["read", "write"],
-  expires_in_seconds: 3600,
-  repo_ids: [repo.id],
-});
-const work = `~/.local/share/mesa/mnt/${org}/${repo.name}`;
 
-// --- Inside the sandbox: mount (the image has everything installed) ---
-
-const daytona = new Daytona({ apiKey: process.env.DAYTONA_API_KEY! });
-const sandbox = await daytona.create({ image: image(server) }, { timeout: 0 });
+const server = mesa.apiUrl.replace(/\/v1$/, "");
+const sandbox = await new Daytona().create({ image: image(server) }, { timeout: 0 });
 try {
-  // This call answers failures as values.
-  const run = async (command: string, env: Record<string, string> = {}) => {
-    const done = await sandbox.process.executeCommand(command, undefined, env);
-    if (done.exitCode !== 0) throw new Error(`${command}\n${done.result}`);
-    return done.result;
-  };
-  await run("mesa mount --daemonize -y", { MESA_ORGS: `${org}:${key.key}` });
-
-  // --- Run your agent ---
-
-  const agent = process.env.AGENT ?? "echo 'written by an agent' > agent.txt";
-  console.log(await run(`cd ${work} && ${agent} && mesa sync`));
+  // A key for this repo that expires, the installation, the mount; in the end all is taken back.
+  const work = await mountInSandbox(mesa, daytona(sandbox), { repo });
+  try {
+    const agent = process.env.AGENT ?? "echo 'written by an agent' > agent.txt";
+    console.log((await work.run(agent)).stdout);
+  } finally {
+    await work.close();
+  }
 } finally {
   await sandbox.delete();
 }

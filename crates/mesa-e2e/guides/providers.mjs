@@ -2,6 +2,8 @@
 // each provider runs them: as which user, by which shell. A command counts as finished when its
 // pipes are closed, as the providers' services do it.
 import { spawnSync } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { PassThrough } from 'node:stream';
 
 const { MESA_TEST_ENTER, MESA_TEST_INSIDE, MESA_TEST_URL, MESA_TEST_VERSION } = process.env;
 const enter = MESA_TEST_ENTER.split(' ');
@@ -90,9 +92,35 @@ export class Daytona {
   }
 }
 
-// Sprites: no shell, as root.
+// Sprites: no shell, as root. What is spawned takes its input later, and runs then.
+class SpriteCommand extends EventEmitter {
+  stdout = new PassThrough();
+  stderr = new PassThrough();
+
+  constructor(words) {
+    super();
+    this.stdin = { end: (input) => this.run(words, input) };
+    setImmediate(() => this.emit('spawn'));
+  }
+
+  run(words, input) {
+    try {
+      const { exitCode, stdout, stderr } = exec('root', words, {}, input);
+      this.stdout.end(stdout);
+      this.stderr.end(stderr);
+      this.emit('exit', exitCode);
+    } catch (error) {
+      this.emit('error', error);
+    }
+  }
+}
+
 export class SpritesClient {
   async createSprite() {
-    return { execFile: async (file, args) => exec('root', [file, ...args]), destroy: async () => {} };
+    return {
+      execFile: async (file, args) => exec('root', [file, ...args]),
+      spawn: (file, args) => new SpriteCommand([file, ...args]),
+      destroy: async () => {},
+    };
   }
 }

@@ -1,7 +1,8 @@
 // run.mjs GUIDE BLOCK...: runs code blocks of a guide (counted from 0) as they are.
-// run.mjs FILE.js: runs a program. In both the providers'
-// packages are replaced by `providers.mjs`, which runs the commands in a sandbox of the tests; the
-// package @mesadev/sdk is the published one. Only addresses and keys differ from the text.
+// run.mjs FILE.js: runs a program of the kits. In both the providers' packages are replaced by
+// `providers.mjs`, which runs the commands in a sandbox of the tests; the package @mesadev/sdk is the
+// published one in guides, that of this repository in kits. Only addresses and keys differ from the
+// text.
 //
 //   MESA_TEST_URL    the server, from outside       MESA_TEST_INSIDE   the same, from inside
 //   MESA_API_KEY     an admin key                   MESA_TEST_ENTER    `enter PID`, by spaces

@@ -28,8 +28,8 @@ export interface RunOptions {
 /** How long taking back may take in all its steps, when something failed. */
 const TAKE_BACK_MS = 20_000;
 const RETRY_MS_MAX = 30_000;
-/** Node's timers run off at once above this. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Timers don't run while a machine sleeps, keys do. */
+const LOOK_MS_MAX = 60_000;
 /** A key that has less left is renewed before what is left is sent. */
 const LEFT_MS_MIN = 30_000;
 /** Between two renewals at least, whatever the server says of its keys. */
@@ -352,7 +352,7 @@ class Inner {
     const due = expiresAtMs - (expiresAtMs - madeAtMs) / 4;
     const ms = Math.max(RENEWAL_MS_MIN, waitMs ?? due - Date.now());
     clearTimeout(this.#alarm);
-    this.#alarm = setTimeout(() => this.#ring(due), Math.min(ms, TIMER_MS_MAX));
+    this.#alarm = setTimeout(() => this.#ring(due), Math.min(ms, LOOK_MS_MAX));
     // It keeps no program alive that has nothing else to do.
     this.#alarm.unref();
   }
@@ -366,10 +366,10 @@ class Inner {
     try {
       await this.renew();
     } catch (error) {
-      if (error instanceof SandboxRenewalError) this.wanted.onRenewalError(error);
       // Also after the key has expired: the next one revives the mount.
       const left = this.key.expiresAtMs - Date.now();
       if (!this.#end) this.#arm(left > 0 ? Math.min(RETRY_MS_MAX, left / 4) : RETRY_MS_MAX);
+      if (error instanceof SandboxRenewalError) this.wanted.onRenewalError(error);
     }
   }
 
