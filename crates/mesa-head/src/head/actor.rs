@@ -111,9 +111,18 @@ async fn turn(
                     for (_, reply) in waiting.drain(..) {
                         turn.answer(reply, Err(error.again()));
                     }
+                    for closing in std::mem::take(&mut turn.state.closing) {
+                        turn.answer(closing.reply, Err(error.again()));
+                    }
+                    for reply in std::mem::take(&mut turn.state.freezers) {
+                        turn.answer(reply, Err(error.again()));
+                    }
                     failed = true;
                 }
                 turn.finish_seal(*built).await?;
+                // Contents are no longer in memory, and found in packs from now on: nothing that
+                // reads them, the next seal least of all, may come before.
+                turn.flush().await?;
             }
             other => turn.run(other).await?,
         }

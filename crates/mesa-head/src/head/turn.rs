@@ -154,8 +154,15 @@ impl<'a> Turn<'a> {
         Ok(true)
     }
 
-    /// Commits the batch, then says everything that waits for it.
+    /// Commits the batch, then says everything that waits for it. Answers whether the head is to
+    /// leave memory.
     pub async fn commit(mut self) -> Result<bool> {
+        self.flush().await?;
+        Ok(self.stop)
+    }
+
+    /// The same in the middle of a turn: what comes after it relies on what is stored.
+    pub async fn flush(&mut self) -> Result<()> {
         let org = self.head.org().clone();
         for id in std::mem::take(&mut self.sessions_changed) {
             if let Some(session) = self.state.sessions.get(&id) {
@@ -172,7 +179,10 @@ impl<'a> Turn<'a> {
         if self.discarded {
             self.batch.delete(Table::Heads, key.clone());
         } else if self.head_changed {
-            let value: Bytes = rows::encode(&self.state.row);
+            // A commit in the making is none: whoever loads the head after a crash makes it.
+            let mut row = self.state.row.clone();
+            row.recommit |= self.state.recommitting;
+            let value: Bytes = rows::encode(&row);
             self.batch.put(Table::Heads, key.clone(), value);
         }
         if !self.batch.writes.is_empty() {
@@ -193,7 +203,10 @@ impl<'a> Turn<'a> {
         for out in std::mem::take(&mut self.outbox) {
             self.deliver(out);
         }
-        Ok(self.stop)
+        self.head_changed = false;
+        self.batch_bytes = 0;
+        self.change_written = false;
+        Ok(())
     }
 
     fn deliver(&mut self, out: Out) {

@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    async fn resolve(&self, paths: &[(&str, Resolve)]) -> mesa_head::Result<SealedAt> {
+    pub async fn resolve(&self, paths: &[(&str, Resolve)]) -> mesa_head::Result<SealedAt> {
         let wanted = Resolutions {
             target: main(),
             paths: paths

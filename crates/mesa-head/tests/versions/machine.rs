@@ -106,11 +106,12 @@ impl Machine {
     /// A change takes no more writes.
     fn end(&mut self, change: ChangeId, state: ChangeState) {
         if let Some(modelled) = self.changes.get_mut(&change) {
-            match (modelled.state, state) {
-                (ChangeState::Open, _) | (ChangeState::Closed, ChangeState::Published) => {
-                    modelled.state = state;
-                }
-                _ => {}
+            let ends = matches!(
+                (modelled.state, state),
+                (ChangeState::Open, _) | (ChangeState::Closed, ChangeState::Published)
+            );
+            if ends {
+                modelled.state = state;
             }
         }
     }

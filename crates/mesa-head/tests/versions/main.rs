@@ -5,10 +5,12 @@
 mod conflicts;
 mod costs;
 mod crash;
+mod crash_changes;
 #[path = "../support/fuse.rs"]
 mod fuse;
 mod machine;
 mod merges;
+mod slow;
 mod support;
 #[path = "../support/tally.rs"]
 mod tally;
