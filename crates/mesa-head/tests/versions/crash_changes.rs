@@ -137,7 +137,7 @@ async fn crash_at(what: What, steps: i64, after: bool) -> bool {
             files
                 .iter_mut()
                 .filter(|(path, _)| path == "f")
-                .for_each(|f| f.1 = "2".to_owned());
+                .for_each(|f| "2".clone_into(&mut f.1));
             files
         }
         What::Seal | What::Create | What::Close | What::Describe => before.clone(),
