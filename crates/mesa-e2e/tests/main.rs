@@ -1,6 +1,7 @@
 //! End-to-end tests. See the crate's documentation for what they need.
 
 mod access;
+mod agents;
 mod clients;
 mod cloned;
 mod conflicts;
