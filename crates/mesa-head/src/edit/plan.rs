@@ -45,6 +45,8 @@ pub(crate) struct Plan<'a> {
     ids: std::ops::Range<u64>,
     /// Names that differ from the tree, by directory.
     overlay: HashMap<FileId, BTreeMap<EntryName, Option<Seen>>>,
+    /// Extended attributes that the write leaves: a node may be met by several names.
+    xattrs: HashMap<FileId, Xattrs>,
     removed: usize,
     ops: Vec<v1::Op>,
 }
@@ -63,6 +65,7 @@ impl<'a> Plan<'a> {
             time,
             ids: ids.first..ids.first + ids.count,
             overlay: HashMap::new(),
+            xattrs: HashMap::new(),
             removed: 0,
             ops: Vec::new(),
         }
@@ -241,8 +244,9 @@ impl<'a> Plan<'a> {
                 };
                 self.push(full.clone(), Kind::SetAttr(set));
             }
-            let had = self.tree.node(seen.id).map(|node| node.xattrs.clone());
-            (seen.id, had.unwrap_or_default())
+            let planned = self.xattrs.get(&seen.id);
+            let had = planned.or_else(|| self.tree.node(seen.id).map(|node| &node.xattrs));
+            (seen.id, had.cloned().unwrap_or_default())
         } else {
             let id = self.id()?;
             let is_file = attr.kind == NodeKind::File;
@@ -280,6 +284,7 @@ impl<'a> Plan<'a> {
                 self.push(full.clone(), Kind::SetXattr(set));
             }
         }
+        self.xattrs.insert(id, record.xattrs.clone());
         let seen = Seen {
             id,
             kind: attr.kind,
