@@ -561,3 +561,39 @@ fn page_mark(content: &ContentRef) -> u32 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mesa_proto::v1;
+
+    use super::*;
+
+    fn tree() -> Tree {
+        let root = v1::Node {
+            id: 5 << FileId::COUNTER_BITS | 1,
+            kind: NodeKind::Dir as u32,
+            mode: 0o755,
+            nlink: 1,
+            ..v1::Node::default()
+        };
+        Tree::new(node_from_wire(root).unwrap(), 1, 5)
+    }
+
+    #[test]
+    fn versions_that_a_former_process_numbered_are_nobody() {
+        let mut former = tree();
+        let id = former.root();
+        former.split_version(id);
+        let version = former.node_id(id);
+        let named = |tree: &Tree| match tree.resolve(version) {
+            Resolved::Live(id) | Resolved::Old(id) => tree.get(id).map(|node| node.id),
+        };
+        assert_eq!(named(&former), Some(id));
+        let mut next = tree();
+        assert_eq!(named(&next), None, "not the file with that counter");
+        next.number_versions_from(1);
+        next.split_version(id);
+        assert_ne!(next.node_id(id), version, "the presenter may have it still");
+        assert_eq!(named(&next), None);
+    }
+}
