@@ -154,6 +154,20 @@ pub(crate) enum Prepared {
     },
 }
 
+impl Prepared {
+    /// The path that it makes something at.
+    pub fn made(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Put { path, .. }
+            | Self::Move { to: path, .. }
+            | Self::Shift { to: path, .. }
+            | Self::Link { path, .. }
+            | Self::Node { path, .. } => Some(path.to_bytes()),
+            Self::Delete { .. } | Self::Remove { .. } | Self::Times { .. } => None,
+        }
+    }
+}
+
 /// What must hold when the write happens.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expect {
@@ -182,9 +196,17 @@ pub(crate) struct Edit {
     /// A commit is wanted even if nothing differs.
     pub commit: bool,
     /// What it undoes.
-    pub undone: Option<UndoneAction>,
+    pub undone: Option<Undone>,
     /// What it does to the conflicts.
     pub conflicts: ConflictEdit,
+}
+
+/// What an undo undoes.
+#[derive(Debug, Clone)]
+pub(crate) struct Undone {
+    pub action: UndoneAction,
+    /// At all of its paths: nothing of it is left to be undone.
+    pub whole: bool,
 }
 
 /// What a write does to the conflicts of a head, beyond what follows from the files.

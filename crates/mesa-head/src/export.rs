@@ -84,10 +84,7 @@ impl Heads {
         };
         let mut seen: HashSet<CommitOid> = HashSet::new();
         let mut queue: Vec<CommitOid> = refs.values().copied().collect();
-        let store = Versions {
-            packs: packs.clone(),
-            root: FileId::root_of(record.tag),
-        };
+        let store = Versions::new(packs.clone(), FileId::root_of(record.tag));
         let mut trees = TreeWriter::new(&store, self.config().pointer_bytes);
         while let Some(oid) = queue.pop() {
             if !seen.insert(oid) {

@@ -130,6 +130,9 @@ pub struct UndoneRow {
     /// First operation of the undo.
     #[prost(uint64, tag = "1")]
     pub by: u64,
+    /// Head it was written to; empty: the same.
+    #[prost(string, tag = "2")]
+    pub head: String,
 }
 
 /// Changes a head remembers.

@@ -167,10 +167,7 @@ pub async fn build(
             });
         }
     }
-    let store = Versions {
-        packs: packs.clone(),
-        root: empty_root,
-    };
+    let store = Versions::new(packs.clone(), empty_root);
     let reviewed = match &conflicts_were {
         Some(table) => {
             // They are looked at in the stored snapshot.

@@ -3,19 +3,22 @@
 //! The plan is made against the tree and an overlay of what earlier operations of the same write
 //! will have done; nothing is applied before the whole write has been found possible.
 
+mod names;
+mod node;
 mod revive;
 
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use mesa_object::tree::{NodeRecord, Xattrs};
+use mesa_object::tree::Xattrs;
 use mesa_proto::{
-    convert::{content_to_wire, owner_to_wire},
+    convert::content_to_wire,
     v1::{self, op::Kind},
 };
 use mesa_store::OrgPacks;
 use mesa_types::{ContentRef, EntryName, FileId, Nanos, NodeKind, limits};
 
+use self::names::Names;
 use super::{FilePath, Prepared};
 use crate::{
     error::{HeadError, HeadErrorKind, Result},
@@ -47,6 +50,7 @@ pub(crate) struct Plan<'a> {
     overlay: HashMap<FileId, BTreeMap<EntryName, Option<Seen>>>,
     /// Extended attributes that the write leaves: a node may be met by several names.
     xattrs: HashMap<FileId, Xattrs>,
+    names: Names,
     removed: usize,
     ops: Vec<v1::Op>,
 }
@@ -66,6 +70,7 @@ impl<'a> Plan<'a> {
             ids: ids.first..ids.first + ids.count,
             overlay: HashMap::new(),
             xattrs: HashMap::new(),
+            names: Names::default(),
             removed: 0,
             ops: Vec::new(),
         }
@@ -140,6 +145,7 @@ impl<'a> Plan<'a> {
                     content,
                     ..seen
                 };
+                self.names.wrote(&seen);
                 self.set(&dir, name, Some(seen));
                 return Ok(());
             }
@@ -202,100 +208,6 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Makes a path what a record says. A node of the same type stays the same node.
-    async fn node(&mut self, path: &FilePath, record: &NodeRecord, inline: &Bytes) -> Result<()> {
-        let (dir, name) = self.parent(path, true).await?;
-        let attr = &record.attr;
-        let full = join(&dir.path, name);
-        let mut there = self.look(&dir, name).await?;
-        if let Some(seen) = &there
-            && (seen.kind != attr.kind || seen.target != record.target)
-        {
-            let seen = seen.clone();
-            self.take_away(&dir, name, &seen).await?;
-            there = None;
-        }
-        let (uid, gid) = (owner_to_wire(attr.uid), owner_to_wire(attr.gid));
-        let (id, had) = if let Some(seen) = there {
-            if attr.kind == NodeKind::File && seen.content != attr.content {
-                let set = v1::SetContent {
-                    id: seen.id.0,
-                    base: wire_content(&seen.content),
-                    content: wire_content(&attr.content),
-                    inline: inline.clone(),
-                    extents: Vec::new(),
-                    resized: true,
-                    mtime_ns: attr.mtime.0,
-                };
-                self.push(full.clone(), Kind::SetContent(set));
-            }
-            let node = self.tree.node(seen.id).map(|node| node.attr.clone());
-            let same = node.is_some_and(|node| {
-                (node.mode, node.uid, node.gid) == (attr.mode, attr.uid, attr.gid)
-            });
-            if !same {
-                let set = v1::SetAttr {
-                    id: seen.id.0,
-                    mode: Some(attr.mode.into()),
-                    set_owner: true,
-                    uid,
-                    gid,
-                    mtime_ns: Some(attr.mtime.0),
-                };
-                self.push(full.clone(), Kind::SetAttr(set));
-            }
-            let planned = self.xattrs.get(&seen.id);
-            let had = planned.or_else(|| self.tree.node(seen.id).map(|node| &node.xattrs));
-            (seen.id, had.cloned().unwrap_or_default())
-        } else {
-            let id = self.id()?;
-            let is_file = attr.kind == NodeKind::File;
-            let create = v1::Create {
-                parent: dir.id.0,
-                name: Bytes::copy_from_slice(name.as_bytes()),
-                id: id.0,
-                kind: attr.kind as u32,
-                mode: attr.mode.into(),
-                uid,
-                gid,
-                target: record.target.clone(),
-                mtime_ns: attr.mtime.0,
-                content: wire_content(&attr.content).filter(|_| is_file),
-                inline: inline.clone(),
-            };
-            self.push(dir.path.clone(), Kind::Create(create));
-            (id, Xattrs::new())
-        };
-        for name in had.keys().filter(|name| !record.xattrs.contains_key(*name)) {
-            let remove = v1::RemoveXattr {
-                id: id.0,
-                name: Bytes::copy_from_slice(name),
-            };
-            self.push(full.clone(), Kind::RemoveXattr(remove));
-        }
-        for (name, value) in &record.xattrs {
-            if had.get(name) != Some(value) {
-                let set = v1::SetXattr {
-                    id: id.0,
-                    name: Bytes::copy_from_slice(name),
-                    value: value.clone(),
-                    flags: 0,
-                };
-                self.push(full.clone(), Kind::SetXattr(set));
-            }
-        }
-        self.xattrs.insert(id, record.xattrs.clone());
-        let seen = Seen {
-            id,
-            kind: attr.kind,
-            mode: attr.mode,
-            content: attr.content,
-            target: record.target.clone(),
-        };
-        self.set(&dir, name, Some(seen));
-        Ok(())
-    }
-
     async fn delete(&mut self, path: &FilePath) -> Result<()> {
         let missing = || refuse("PATH_NOT_FOUND", path, "does not exist");
         let (dir, name) = self.parent(path, false).await?;
@@ -320,6 +232,11 @@ impl<'a> Plan<'a> {
             && (there.kind == NodeKind::Dir || seen.kind == NodeKind::Dir)
         {
             return Err(refuse("PATH_EXISTS", to, "exists"));
+        }
+        if there.as_ref().is_some_and(|there| there.id == seen.id) {
+            // Another name of the same file, which a rename would leave as it is.
+            self.unlink(&dir, name, &seen);
+            return self.prune(from).await;
         }
         let rename = v1::Rename {
             parent: dir.id.0,
@@ -389,7 +306,9 @@ impl<'a> Plan<'a> {
                 id: seen.id,
                 path: join(&dir.path, name),
             };
-            if !self.listing(&inside).await?.is_empty() {
+            self.load(&inside).await?;
+            let before = self.tree.listing(inside.id).map_or(0, BTreeMap::len);
+            if self.names.in_dir(inside.id, before) > 0 {
                 return Ok(());
             }
             self.rmdir(&dir, name, seen.id);
@@ -479,11 +398,21 @@ impl<'a> Plan<'a> {
         });
     }
 
+    /// Lets a name that was looked up stand for something else.
     fn set(&mut self, dir: &Dir, name: &EntryName, seen: Option<Seen>) {
-        self.overlay
-            .entry(dir.id)
-            .or_default()
-            .insert(name.clone(), seen);
+        let known = self.overlay.get(&dir.id).and_then(|names| names.get(name));
+        let before = match known {
+            Some(before) => before.as_ref().map(|before| before.id),
+            None => self.in_tree(dir.id, name),
+        };
+        self.names
+            .replaced(dir.id, before, seen.as_ref().map(|seen| seen.id));
+        let known = self.overlay.entry(dir.id).or_default();
+        known.insert(name.clone(), seen);
+    }
+
+    fn in_tree(&self, dir: FileId, name: &EntryName) -> Option<FileId> {
+        self.tree.listing(dir)?.get(name).copied()
     }
 
     fn id(&mut self) -> Result<FileId> {
@@ -499,15 +428,10 @@ impl<'a> Plan<'a> {
 
     async fn look(&mut self, dir: &Dir, name: &EntryName) -> Result<Option<Seen>> {
         if let Some(seen) = self.overlay.get(&dir.id).and_then(|names| names.get(name)) {
-            return Ok(seen.clone());
+            return Ok(seen.clone().map(|seen| self.names.now(seen)));
         }
         self.load(dir).await?;
-        let child = self
-            .tree
-            .listing(dir.id)
-            .and_then(|names| names.get(name))
-            .copied();
-        Ok(child.and_then(|id| self.seen(id)))
+        Ok(self.in_tree(dir.id, name).and_then(|id| self.seen(id)))
     }
 
     async fn listing(&mut self, dir: &Dir) -> Result<Vec<(EntryName, Seen)>> {
@@ -532,13 +456,13 @@ impl<'a> Plan<'a> {
 
     fn seen(&self, id: FileId) -> Option<Seen> {
         let node = self.tree.node(id)?;
-        Some(Seen {
+        Some(self.names.now(Seen {
             id,
             kind: node.attr.kind,
             mode: node.attr.mode,
             content: node.attr.content,
             target: node.target.clone(),
-        })
+        }))
     }
 
     /// Loads a directory of the tree; one that this write makes has nothing to load.

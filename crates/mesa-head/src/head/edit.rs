@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mesa_meta::Table;
 use mesa_proto::v1;
 use mesa_repo::{ChangeState, RecordBatch};
-use mesa_types::limits;
+use mesa_types::{HeadId, limits};
 
 use super::{append::Entry, command::Reply, materialize::Birth, turn::Turn};
 use crate::{
@@ -158,14 +158,19 @@ impl Turn<'_> {
 
     async fn apply_all(&mut self, edit: &Edit, wire: &[v1::Op], ops: &[Op]) -> Result<()> {
         let mut row = self.new_row(edit, 1);
-        if let Some(undone) = &edit.undone
-            && undone.head == self.head.id.as_str()
+        if let Some(undone) = edit.undone.as_ref().filter(|undone| undone.whole)
+            && let Ok(head) = undone.action.head.parse::<HeadId>()
             && !ops.is_empty()
         {
-            let by = self.state.row.seq + 1;
-            let key = rows::undone_key(self.head.org(), &self.head.id, undone.first);
-            let mark = rows::encode(&UndoneRow { by });
-            self.batch.put(Table::Heads, key, mark);
+            // The action may be of another head's.
+            let by_other = head != self.head.id;
+            let by_head = by_other.then(|| self.head.id.as_str().to_owned());
+            let mark = UndoneRow {
+                by: self.state.row.seq + 1,
+                head: by_head.unwrap_or_default(),
+            };
+            let key = rows::undone_key(self.head.org(), &head, undone.action.first);
+            self.batch.put(Table::Heads, key, rows::encode(&mark));
         }
         let mut bytes = 0;
         for (client_seq, (op, wire)) in (1..).zip(ops.iter().zip(wire)) {
@@ -206,7 +211,7 @@ impl Turn<'_> {
             received_ns: self.now.0,
             origin: edit.origin.to_owned(),
             address: edit.actor.source.clone(),
-            undone: edit.undone.clone(),
+            undone: edit.undone.as_ref().map(|undone| undone.action.clone()),
             ..v1::LogEntry::default()
         };
         Entry { entry }

@@ -104,10 +104,8 @@ impl Heads {
     }
 
     pub(super) async fn versions(&self, repo: &Repo) -> Result<Versions> {
-        Ok(Versions {
-            packs: self.packs(&repo.org).await?,
-            root: FileId::root_of(repo.tag),
-        })
+        let packs = self.packs(&repo.org).await?;
+        Ok(Versions::new(packs, FileId::root_of(repo.tag)))
     }
 }
 

@@ -20,8 +20,8 @@ use crate::{
     error::{HeadError, Result},
     head::freeze::Thaw,
     versions::{
+        base::Bases,
         merge::{self, Merged, PathConflict, Resolve, Side},
-        store::Versions,
     },
 };
 
@@ -239,27 +239,28 @@ impl Heads {
         (ours, now): (ChangeId, &SealedAt),
         from: &SealedAt,
     ) -> Result<Merged> {
-        let graph = self.graph(repo);
-        let base = match (now.commit, from.commit) {
-            (Some(now), Some(from)) => graph.merge_base(now, from).await?,
-            _ => None,
-        };
-        let store = Versions {
-            packs: self.packs(&repo.org).await?,
-            root: mesa_types::FileId::root_of(repo.tag),
-        };
+        let store = self.versions(repo).await?;
+        let at = self.catalog().now();
+        let mut base = None;
+        if let (Some(now), Some(from)) = (now.commit, from.commit) {
+            let parts = self.parts(&repo.org).await?;
+            let mut bases = Bases::new(self.graph(repo), &parts, &store, at);
+            base = Some(bases.of(now, from).await?);
+        }
         let side = |root, label| Side { root, label };
         let named = |name: &BookmarkName, id: ChangeId| format!("{name} ({})", short(id));
-        let base_label = base.as_ref().map_or_else(
-            || "the empty tree".to_owned(),
-            |base| format!("common ancestor ({})", short(base.change)),
-        );
+        let commits = base.iter().flat_map(|base| &base.commits);
+        let commits: Vec<String> = commits.map(|commit| short(commit.change)).collect();
+        let base_label = match &commits[..] {
+            [] => "the empty tree".to_owned(),
+            [one] => format!("common ancestor ({one})"),
+            some => format!("common ancestors ({})", some.join(", ")),
+        };
         let sides = [
             side(now.root, named(&wanted.target, ours)),
             side(base.and_then(|base| base.root), base_label),
             side(from.root, named(&wanted.source, from.change)),
         ];
-        let at = self.catalog().now();
         merge::merge(
             &store,
             sides,

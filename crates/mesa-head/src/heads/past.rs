@@ -166,7 +166,10 @@ impl Heads {
         let Place { span, .. } = place.ok_or_else(no_operation)?;
         let log = self.log(repo, &span.head);
         let who = self.maker(log, action.first).await?;
-        let from = action.first.max(after + 1);
+        let from = action.first.max(after.saturating_add(1));
+        if from > action.last {
+            return Ok((Vec::new(), false));
+        }
         let begin = log.row_of(from).await?.map_or(from, |row| row.first_seq);
         let mut rows = log.forwards(begin, action.last);
         let mut found = Vec::new();
@@ -260,13 +263,17 @@ impl Heads {
     ) -> Result<Option<u64>> {
         let meta = self.catalog().meta();
         let mut chain = Vec::new();
-        let mut at = first;
+        let (mut head, mut at) = (head.clone(), first);
         while chain.len() < UNDONE_DEPTH_MAX {
-            let key = rows::undone_key(&repo.org, head, at);
+            let key = rows::undone_key(&repo.org, &head, at);
             let Some(stored) = meta.get(Table::Heads, &key).await? else {
                 break;
             };
-            at = rows::decode::<UndoneRow>(&stored.value)?.by;
+            let mark: UndoneRow = rows::decode(&stored.value)?;
+            if let Ok(by) = mark.head.parse() {
+                head = by;
+            }
+            at = mark.by;
             chain.push(at);
         }
         Ok(chain.first().copied().filter(|_| chain.len() % 2 == 1))

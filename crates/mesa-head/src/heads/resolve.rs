@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mesa_repo::{Actor, Repo};
-use mesa_types::{CommitOid, FileId, NodeKind};
+use mesa_types::{CommitOid, NodeKind};
 use mesa_vcs::tree::TreePath;
 
 use super::{
@@ -47,10 +47,7 @@ impl Heads {
         repo: &Repo,
         wanted: Resolutions,
     ) -> Result<SealedAt> {
-        let store = Versions {
-            packs: self.packs(&repo.org).await?,
-            root: FileId::root_of(repo.tag),
-        };
+        let store = self.versions(repo).await?;
         let id = format!("resolve-{}", self.catalog().unique());
         let mut last = HeadError::gone();
         for _ in 0..ATTEMPTS {

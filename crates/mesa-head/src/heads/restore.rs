@@ -18,7 +18,7 @@ use crate::{
         listing::Lister,
         segments::PathSet,
         state::{base_at, no_operation, not_kept},
-        transform::{Target, Within, transform},
+        transform::{How, Target, Within, transform},
     },
     versions::store::Versions,
 };
@@ -84,7 +84,16 @@ impl Heads {
             let mut lister = Lister::new(&store);
             let mut missing = Vec::new();
             for path in &wanted.paths {
-                if lister.find(&tree, path).await?.is_none() {
+                let there = lister.find(&tree, path).await?;
+                // The root of a tree that has nothing is no more there than any other path.
+                let is_there = match &there {
+                    Some(root) if path.is_empty() => {
+                        let listed = lister.list(&[Some(root)]).await?;
+                        listed.iter().any(|listing| !listing.is_empty())
+                    }
+                    other => other.is_some(),
+                };
+                if !is_there {
                     missing.push(path.clone());
                 }
             }
@@ -254,6 +263,7 @@ impl Wish {
                 shallow: false,
             });
         }
-        transform(store, [&head, &origin], targets, &Within::default(), now).await
+        let how = (How::Restore, now);
+        transform(store, [&head, &origin], targets, &Within::default(), how).await
     }
 }

@@ -17,11 +17,10 @@ use super::{
 };
 use crate::{
     ViewTarget,
-    edit::{ConflictEdit, Describe, Edit, Edited, Expect, plan},
+    edit::{ConflictEdit, Describe, Edit, Edited, Expect, Undone, plan},
     error::{HeadError, Result},
     head::{command::Command, freeze::Thaw},
     oplog::undo::{Piece, Undoer, Undoing},
-    rows::UndoneAction,
     versions::{merge::PathConflict, store::Versions},
 };
 
@@ -34,7 +33,7 @@ const IDS_SPARE: u64 = 4096;
 pub(super) enum Rewrite {
     Undo {
         pieces: Vec<Piece>,
-        undone: UndoneAction,
+        undone: Undone,
         conflicted: bool,
     },
     Restore(Wish),
@@ -152,14 +151,7 @@ impl Heads {
             None => self.call(&repo.org, &found.head, Command::Seal).await?,
         };
         let planned = self.planned(repo, &at, what).await?;
-        let wants_conflicts = matches!(
-            what,
-            Rewrite::Undo {
-                conflicted: true,
-                ..
-            }
-        );
-        if !planned.conflicts.is_empty() && !wants_conflicts {
+        if !planned.conflicts.is_empty() && planned.table.is_none() {
             return Ok(Err(planned.conflicts));
         }
         if planned.files.is_empty() {
@@ -184,7 +176,9 @@ impl Heads {
                 Rewrite::Undo { undone, .. } => Some(undone.clone()),
                 Rewrite::Restore(_) => None,
             },
-            conflicts: ConflictEdit::Keep,
+            conflicts: planned.table.map_or(ConflictEdit::Keep, |table| {
+                ConflictEdit::Set(Box::new(table))
+            }),
         };
         if let Some(held) = held {
             let thaw = Thaw::Edit(Box::new(edit.clone()));
@@ -216,7 +210,7 @@ impl Heads {
                 let files = wish.files(&store, at.root, now).await?;
                 Ok(Undoing {
                     files,
-                    conflicts: Vec::new(),
+                    ..Undoing::default()
                 })
             }
         }

@@ -9,6 +9,7 @@ use mesa_types::{ChangeId, CommitOid, FileId};
 use super::{Heads, past::Place, rewrite::Rewrite};
 use crate::{
     ViewTarget,
+    edit::Undone,
     error::{HeadError, Result},
     heads::past::ActionFilter,
     oplog::{
@@ -40,7 +41,7 @@ pub struct Undo {
     pub onto: ViewTarget,
     /// Only at these paths, unless there are none.
     pub paths: Vec<Vec<u8>>,
-    /// Write conflicts as markers.
+    /// What conflicts with later operations becomes part of the change, as conflicts.
     pub allow_conflicted: bool,
 }
 
@@ -53,7 +54,7 @@ pub struct Rewritten {
     pub commit: Option<CommitOid>,
     /// What was written; `None` if everything was as wanted already.
     pub written: Option<Action>,
-    /// Paths written with conflict markers.
+    /// Paths in conflict now.
     pub conflicts: Vec<PathConflict>,
 }
 
@@ -90,10 +91,13 @@ impl Heads {
         let pieces = self
             .pieces(repo, &place, &action, &who, &wanted.paths)
             .await?;
-        let undone = UndoneAction {
-            head: place.span.head.as_str().to_owned(),
-            first: action.first,
-            last: action.last,
+        let undone = Undone {
+            action: UndoneAction {
+                head: place.span.head.as_str().to_owned(),
+                first: action.first,
+                last: action.last,
+            },
+            whole: wanted.paths.is_empty(),
         };
         let rewrite = Rewrite::Undo {
             pieces,

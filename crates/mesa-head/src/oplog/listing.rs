@@ -25,13 +25,19 @@ pub(crate) const LISTINGS_MAX: usize = 512;
 pub(crate) struct Lister<'a> {
     store: &'a Versions,
     tables: HashMap<ObjectId, HashMap<FileId, NodeRecord>>,
+    /// The directories on the way to what was found last: what is asked for next is often beside it.
+    trail: Vec<Step>,
 }
+
+/// A listing with its link table, and the entries.
+type Step = ((ObjectId, Option<ObjectId>), Listing);
 
 impl<'a> Lister<'a> {
     pub fn new(store: &'a Versions) -> Self {
         Self {
             store,
             tables: HashMap::new(),
+            trail: Vec::new(),
         }
     }
 
@@ -70,12 +76,23 @@ impl<'a> Lister<'a> {
     /// What a path of a snapshot has.
     pub async fn find(&mut self, root: &TreeValue, path: &[u8]) -> Result<Option<TreeValue>> {
         let mut at = root.clone();
-        for name in path.split(|&b| b == b'/').filter(|name| !name.is_empty()) {
-            if at.kind() != NodeKind::Dir {
+        let names = path.split(|&b| b == b'/').filter(|name| !name.is_empty());
+        for (depth, name) in names.enumerate() {
+            let Some(object) = at.listing().filter(|_| at.kind() == NodeKind::Dir) else {
                 return Ok(None);
+            };
+            let step = (object, at.links);
+            if self
+                .trail
+                .get(depth)
+                .is_none_or(|(known, _)| *known != step)
+            {
+                let listing = self.list(&[Some(&at)]).await?.pop();
+                self.trail.truncate(depth);
+                self.trail.push((step, listing.unwrap_or_default()));
             }
-            let listing = self.list(&[Some(&at)]).await?.pop();
-            match listing.and_then(|mut listing| listing.remove(name)) {
+            let listing = self.trail.get(depth).map(|(_, listing)| listing);
+            match listing.and_then(|listing| listing.get(name)).cloned() {
                 Some(child) => at = child,
                 None => return Ok(None),
             }

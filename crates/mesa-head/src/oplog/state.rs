@@ -100,7 +100,7 @@ impl Past<'_> {
 }
 
 /// Commits the rows of a snapshot that nothing names.
-pub(super) async fn settle(parts: &Parts, built: Built) -> Result<ObjectId> {
+pub(crate) async fn settle(parts: &Parts, built: Built) -> Result<ObjectId> {
     let mut batch = Batch::new();
     built.index.add_to(&mut batch);
     batch.writes.extend(built.git_rows.writes);

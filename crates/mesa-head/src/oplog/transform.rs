@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use mesa_types::{FileId, Nanos, NodeKind};
-use mesa_vcs::tree::TreeValue;
+use mesa_types::{ContentRef, FileId, Nanos, NodeKind};
+use mesa_vcs::tree::{Change, Edit, TreeValue};
 
 use super::{
     listing::{LISTINGS_MAX, Lister, Names, join},
@@ -30,6 +30,25 @@ pub(crate) struct Target {
     pub shallow: bool,
 }
 
+impl Target {
+    /// What a merge says of a path.
+    pub fn of(edit: Edit) -> Self {
+        let (to, shallow) = match edit.change {
+            Change::Remove => (None, false),
+            Change::Put(value) => (Some(*value), false),
+            Change::Dir(record) => {
+                let node = *record;
+                (Some(TreeValue { node, links: None }), true)
+            }
+        };
+        Self {
+            path: edit.path.as_bytes().to_vec(),
+            to,
+            shallow,
+        }
+    }
+}
+
 /// The paths that may change: those in all of the sets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Within(Vec<PathSet>);
@@ -44,6 +63,18 @@ impl Within {
         let places = self.0.iter().map(|paths| paths.place(path));
         places.min().unwrap_or(Place::Inside)
     }
+}
+
+/// How a tree becomes another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Names come back to the nodes they belonged to, whatever those hold by now; what is written
+    /// has changed now, for whoever builds from it.
+    Undo,
+    /// The same, but a name only comes back to a node that holds what it held.
+    Restore,
+    /// As [`Self::Restore`] with the times that are wanted, and without a bound.
+    Merge,
 }
 
 /// A directory whose entries are compared.
@@ -62,6 +93,7 @@ struct Added {
 pub(crate) struct Transform<'a> {
     lister: Lister<'a>,
     within: &'a Within,
+    how: How,
     now: Nanos,
     pairs: Vec<Pair>,
     added: Vec<Added>,
@@ -84,11 +116,12 @@ pub(crate) async fn transform(
     [head, origin]: [&TreeValue; 2],
     targets: Vec<Target>,
     within: &Within,
-    now: Nanos,
+    (how, now): (How, Nanos),
 ) -> Result<Vec<Prepared>> {
     let mut work = Transform {
         lister: Lister::new(store),
         within,
+        how,
         now,
         pairs: Vec::new(),
         added: Vec::new(),
@@ -197,8 +230,9 @@ impl Transform<'_> {
         if from.node.attr.content == to.node.attr.content {
             return self.attributes(path, from, to);
         }
-        // Its content changes now, and whoever builds from it has to see that.
-        to.node.attr.mtime = self.now;
+        if self.how != How::Merge {
+            to.node.attr.mtime = self.now;
+        }
         self.changed.push(node(path, to)?);
         self.count(1)
     }
@@ -302,7 +336,7 @@ impl Transform<'_> {
 
     fn count(&mut self, nodes: usize) -> Result<()> {
         self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > NODES_MAX {
+        if self.nodes > NODES_MAX && self.how != How::Merge {
             return Err(HeadError::new(
                 HeadErrorKind::Invalid,
                 "TOO_MANY_FILES",
@@ -357,42 +391,50 @@ impl Transform<'_> {
     ) -> Result<Vec<Prepared>> {
         let names = self.lister.linked_names(origin).await?;
         let gone: PathSet = self.removed_paths.iter().cloned().collect();
-        let mut present: HashMap<FileId, Vec<u8>> = HashMap::new();
+        let content = |made: &Prepared| match made {
+            Prepared::Node { path, record, .. } => Some((path.to_bytes(), record.attr.content)),
+            _ => None,
+        };
+        let written: HashMap<_, _> = self.changed.iter().filter_map(content).collect();
+        let mut present: HashMap<FileId, (Vec<u8>, ContentRef)> = HashMap::new();
         let mut out = Vec::new();
         for (path, value) in links {
-            let id = value.node.attr.id;
+            let (id, content) = (value.node.attr.id, value.node.attr.content);
             if !present.contains_key(&id)
-                && let Some(name) = self.kept_name(head, id, &gone, &names).await?
+                && let Some((name, there)) = self.kept_name(head, id, &gone, &names).await?
             {
-                present.insert(id, name);
+                let there = written.get(&name).copied().unwrap_or(there);
+                present.insert(id, (name, there));
             }
-            if let Some(source) = present.get(&id) {
+            if let Some((source, there)) = present.get(&id)
+                && (*there == content || self.how == How::Undo)
+            {
                 out.push(Prepared::Link {
                     path: file_path(&path)?,
                     source: file_path(source)?,
                 });
             } else {
-                present.insert(id, path.clone());
+                present.insert(id, (path.clone(), content));
                 out.push(node(&path, value)?);
             }
         }
         Ok(out)
     }
 
-    /// A name that a node had then, has in the head and keeps.
+    /// A name that a node had then, has in the head and keeps, and what the head has there.
     async fn kept_name(
         &mut self,
         head: &TreeValue,
         id: FileId,
         gone: &PathSet,
         names: &Names,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> Result<Option<(Vec<u8>, ContentRef)>> {
         for name in names.get(&id).into_iter().flatten() {
             if gone.place(name) != Place::Inside
                 && let Some(there) = self.lister.find(head, name).await?
                 && there.node.attr.id == id
             {
-                return Ok(Some(name.clone()));
+                return Ok(Some((name.clone(), there.node.attr.content)));
             }
         }
         Ok(None)

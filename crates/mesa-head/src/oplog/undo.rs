@@ -1,39 +1,28 @@
 //! Taking a difference between two states of the past back in a head's tree.
 
-use bytes::Bytes;
-use mesa_proto::v1;
-use mesa_types::{ContentRef, EntryName, Nanos, NodeKind, ObjectId};
+use std::collections::BTreeMap;
+
+use mesa_types::{Nanos, NodeKind, ObjectId};
 use mesa_vcs::{
     Labels, Merge,
-    tree::{
-        Change, Conflict, ConflictKind, MergeOptions, TreeStore, TreeValue, conflict_text,
-        merge_trees, side_files,
-    },
+    tree::{Conflict, MergeOptions, TreePath, TreeValue, merge_trees},
 };
 
 use super::{
     listing::Lister,
     segments::Place,
-    transform::{Target, Within, transform},
+    transform::{How, Target, Within, transform},
 };
 use crate::{
-    content::Unsealed,
-    edit::{FilePath, Prepared, plan::Plan},
+    edit::{FilePath, Prepared},
     error::{HeadError, HeadErrorKind, Result},
-    head::{load::Parts, seal::snapshot},
-    load,
-    op::{Op, OpKind},
-    rows::IdSpan,
+    head::load::Parts,
     versions::{
-        merge::{PathConflict, failed, shown},
+        merge::{Keep, PathConflict, can_be_kept, failed, shown},
+        scratch,
         store::Versions,
+        table::Table,
     },
-};
-
-/// File ids of nodes in trees that only serve a computation: no session is given these.
-const SCRATCH_IDS: IdSpan = IdSpan {
-    first: 1 << 61,
-    count: 1 << 32,
 };
 
 /// A piece of an action.
@@ -62,16 +51,21 @@ pub(crate) struct Renamed {
 pub(crate) struct Undoing {
     /// The operations.
     pub files: Vec<Prepared>,
-    /// Paths that later operations changed as well; with markers in `files` if that was wanted.
+    /// Paths that later operations changed as well.
     pub conflicts: Vec<PathConflict>,
+    /// All conflicts of the head then, and shown by `files`, if that was wanted and is possible.
+    pub table: Option<Table>,
 }
+
+/// Paths that later operations changed as well.
+type Conflicts = BTreeMap<TreePath, Conflict>;
 
 /// A computation over the snapshots of an org.
 pub(crate) struct Undoer<'a> {
     pub parts: &'a Parts,
     pub store: &'a Versions,
     pub now: Nanos,
-    /// Write conflicts as markers.
+    /// Conflicts become part of the change.
     pub conflicted: bool,
 }
 
@@ -79,28 +73,83 @@ impl Undoer<'_> {
     /// Undoes the pieces of an action, the last one first, in the tree `head`.
     pub async fn undo(&self, head: Option<ObjectId>, pieces: &[Piece]) -> Result<Undoing> {
         let mut all = Undoing::default();
+        let mut found = Conflicts::new();
         let mut at = head;
         for (n, piece) in pieces.iter().enumerate().rev() {
-            let some = self.piece(at, piece).await?;
+            let files = self.piece(at, piece, &mut found).await?;
             if n > 0 {
-                at = self.applied(at, &some.files).await?;
+                at = self.applied(at, &files).await?;
             }
-            all.files.extend(some.files);
-            all.conflicts.extend(some.conflicts);
+            all.files.extend(files);
+        }
+        for (path, conflict) in &found {
+            let shown = shown(self.store, path, conflict, &labels()).await?;
+            all.conflicts.push(shown);
+        }
+        if self.conflicted && !found.is_empty() {
+            all.table = self.kept(head, found, &mut all.files).await?;
         }
         Ok(all)
     }
 
-    async fn piece(&self, head: Option<ObjectId>, piece: &Piece) -> Result<Undoing> {
+    /// The table of the head with these conflicts, and the files that show them. `None` if one
+    /// cannot be kept.
+    async fn kept(
+        &self,
+        head: Option<ObjectId>,
+        found: Conflicts,
+        files: &mut Vec<Prepared>,
+    ) -> Result<Option<Table>> {
+        let known = Table::of_root(&self.store.packs, head).await?;
+        // What stands in a file that shows a conflict is no side of another one.
+        let is_known = |path: &TreePath| known.as_ref().is_some_and(|t| t.paths.contains_key(path));
+        if !found.values().all(can_be_kept) || found.keys().any(is_known) {
+            return Ok(None);
+        }
+        let lengths = found.values().map(|conflict| conflict.terms.terms().len());
+        let terms = lengths.max().unwrap_or(1);
+        let mut left = Conflicts::new();
+        for (path, conflict) in found {
+            let mut conflict = conflict.padded(terms);
+            conflict.shown.attr.mtime = self.now;
+            left.insert(path, conflict);
+        }
+        let made = files.iter().filter_map(Prepared::made);
+        let keep = Keep {
+            first: self.store.root(head).await?,
+            terms,
+            labels: if terms == 3 { labels() } else { Labels::none() },
+            made: made.filter_map(|path| TreePath::new(&path)).collect(),
+        };
+        let table = keep.run(self.store, left, files).await?;
+        let table = match known {
+            Some(known) => Table::clone(&known).and(table),
+            None => table,
+        };
+        // Told before anything is written.
+        table.encode(self.store.packs.key())?;
+        Ok(Some(table))
+    }
+
+    async fn piece(
+        &self,
+        head: Option<ObjectId>,
+        piece: &Piece,
+        known: &mut Conflicts,
+    ) -> Result<Vec<Prepared>> {
         let shifts = self.shifts(head, piece).await?;
-        let mut undoing = Undoing::default();
+        let mut files = Vec::new();
         let (mut head, mut after) = (head, piece.after);
         if !shifts.is_empty() {
             // What was moved goes back before contents are compared, later ones with it.
             match self.shifted([head, after], &shifts).await {
                 Ok(moved) => {
                     [head, after] = moved;
-                    undoing.files = shifts;
+                    *known = std::mem::take(known)
+                        .into_iter()
+                        .map(|(path, conflict)| (shifted(&path, &shifts), conflict))
+                        .collect();
+                    files = shifts;
                 }
                 // They do not go together: names are compared like contents.
                 Err(error) if error.kind == HeadErrorKind::Invalid => {}
@@ -108,48 +157,43 @@ impl Undoer<'_> {
             }
         }
         let head = self.store.root(head).await?;
-        let before = self.store.root(piece.before).await?;
+        let (after, before) = (
+            self.store.root(after).await?,
+            self.store.root(piece.before).await?,
+        );
         let (first, origin) = (TreeValue::of_root(&head), TreeValue::of_root(&before));
-        let roots = Merge::three_way(head, self.store.root(after).await?, before);
+        // What is in conflict already has this piece taken back in the conflict.
+        let mut lister = Lister::new(self.store);
+        for (path, conflict) in known.iter_mut() {
+            let path = path.as_bytes();
+            if piece.within.place(path) != Place::Inside {
+                continue;
+            }
+            let after = lister.find(&TreeValue::of_root(&after), path).await?;
+            let before = lister.find(&origin, path).await?;
+            if after != before {
+                let mut terms = conflict.terms.clone().into_terms();
+                terms.extend([after, before]);
+                conflict.terms = Merge::from_terms(terms)
+                    .ok_or_else(|| HeadError::corrupt("a conflict with an even number of terms"))?;
+            }
+        }
+        let roots = Merge::three_way(head, after, before);
         let merged = merge_trees(self.store, &roots, &MergeOptions::new(self.now))
             .await
             .map_err(failed)?;
-        let mut targets = Vec::with_capacity(merged.edits.len());
-        for edit in merged.edits {
-            let (to, shallow) = match edit.change {
-                Change::Remove => (None, false),
-                Change::Put(value) => (Some(*value), false),
-                Change::Dir(record) => {
-                    let value = TreeValue {
-                        node: *record,
-                        links: None,
-                    };
-                    (Some(value), true)
-                }
-            };
-            targets.push(Target {
-                path: edit.path.as_bytes().to_vec(),
-                to,
-                shallow,
-            });
-        }
+        let edits = merged.edits.into_iter();
+        let edits = edits.filter(|edit| !known.contains_key(&edit.path));
+        let targets = edits.map(Target::of).collect();
+        let how = (How::Undo, self.now);
         let trees = [&first, &origin];
-        undoing
-            .files
-            .extend(transform(self.store, trees, targets, &piece.within, self.now).await?);
-        for (path, conflict) in &merged.conflicts {
-            if piece.within.place(path.as_bytes()) == Place::Outside {
-                continue;
-            }
-            undoing
-                .conflicts
-                .push(shown(self.store, path, conflict, &labels()).await?);
-            if self.conflicted {
-                let files = self.marked(&first, path.as_bytes(), conflict).await?;
-                undoing.files.extend(files);
+        files.extend(transform(self.store, trees, targets, &piece.within, how).await?);
+        for (path, conflict) in merged.conflicts {
+            if piece.within.place(path.as_bytes()) != Place::Outside {
+                known.entry(path).or_insert(conflict);
             }
         }
-        Ok(undoing)
+        Ok(files)
     }
 
     /// Renames that can be taken back as such: what was moved still stands where it was moved to,
@@ -202,93 +246,28 @@ impl Undoer<'_> {
         Ok([head, self.applied(after, shifts).await?])
     }
 
-    /// The tree `root` with operations made to it, as a stored snapshot that nothing names.
     async fn applied(
         &self,
         root: Option<ObjectId>,
         files: &[Prepared],
     ) -> Result<Option<ObjectId>> {
-        let packs = &self.parts.packs;
-        let mut tree = load::tree(packs, root, self.store.root, self.now).await?;
-        let plan = Plan::new(packs, &mut tree, self.now, SCRATCH_IDS);
-        let wire: Vec<v1::Op> = plan.run(files).await?;
-        let mut seq = 0;
-        for op in &wire {
-            let op = Op::from_wire(op)?;
-            while let Some(need) = tree.needs(&op) {
-                load::satisfy(packs, &mut tree, need).await?;
-            }
-            let content = match &op.kind {
-                OpKind::Create(create) if !create.target.is_empty() => ContentRef::Chunk {
-                    id: packs.key().chunk_id(&create.target),
-                    size: create.target.len() as u64,
-                },
-                _ => op
-                    .content()
-                    .map_or(ContentRef::Empty, |(content, _)| content),
-            };
-            seq += 1;
-            tree.apply(&op, content, seq).map_err(|refusal| {
-                HeadError::corrupt(format!("an operation does not fit a past state: {refusal}"))
-            })?;
-        }
-        let built = snapshot(self.parts, &tree, &Unsealed::default(), None, seq).await?;
-        let built = built.ok_or_else(|| HeadError::corrupt("a tree without a root"))?;
-        super::state::settle(self.parts, built).await.map(Some)
+        scratch::applied(self.parts, self.store.root, self.now, root, files).await
     }
+}
 
-    /// The files that show a conflict.
-    async fn marked(
-        &self,
-        head: &TreeValue,
-        path: &[u8],
-        conflict: &Conflict,
-    ) -> Result<Vec<Prepared>> {
-        if conflict.kind == ConflictKind::Text {
-            let text = conflict_text(self.store, conflict, &labels()).await;
-            if let Some(text) = text.map_err(failed)? {
-                let mut record = (*conflict.shown).clone();
-                record.attr.kind = NodeKind::File;
-                record.attr.mtime = self.now;
-                record.target = Bytes::new();
-                let stored = self.store.write(vec![text.shown().into()]).await?;
-                let content = stored.first().map(|stored| stored.content);
-                record.attr.content = content.unwrap_or(ContentRef::Empty);
-                return Ok(vec![Prepared::Node {
-                    path: file_path(path)?,
-                    record: Box::new(record),
-                    inline: Bytes::new(),
-                }]);
+/// Where a path stands after moves.
+fn shifted(path: &TreePath, shifts: &[Prepared]) -> TreePath {
+    let mut at = path.as_bytes().to_vec();
+    for shift in shifts {
+        if let Prepared::Shift { from, to } = shift {
+            let from = from.to_bytes();
+            let rest = at.strip_prefix(&from[..]).map(<[u8]>::to_vec);
+            if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest[0] == b'/') {
+                at = [to.to_bytes(), rest].concat();
             }
         }
-        let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
-        let Ok(name) = EntryName::new(name) else {
-            return Ok(Vec::new());
-        };
-        let mut lister = Lister::new(self.store);
-        let dir = lister.find(head, parent(path)).await?;
-        let beside = lister
-            .list(&[dir.as_ref()])
-            .await?
-            .pop()
-            .unwrap_or_default();
-        let mut files = Vec::new();
-        for (name, value) in side_files(conflict, &name, |name| beside.contains_key(name)) {
-            let full = super::listing::join(parent(path), &name);
-            let mut record = value.node;
-            if record.attr.kind == NodeKind::Dir {
-                // What is below a directory on one side alone is told, not copied.
-                continue;
-            }
-            record.dir = None;
-            files.push(Prepared::Node {
-                path: file_path(&full)?,
-                record: Box::new(record),
-                inline: Bytes::new(),
-            });
-        }
-        Ok(files)
     }
+    TreePath::new(&at).unwrap_or_else(|| path.clone())
 }
 
 /// What the sides of a conflict are called.

@@ -1,99 +1,39 @@
 //! A merge's outcome as file operations on the tree of its first side.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use mesa_object::tree::{EntryTarget, NodeRecord, Root};
-use mesa_types::{EntryName, FileId, NodeKind};
-use mesa_vcs::tree::{Change, Edit, TreePath, TreeSource, TreeValue};
+use mesa_types::{FileId, Nanos, NodeKind};
+use mesa_vcs::{
+    Merge,
+    tree::{Edit, TreePath, TreeSource, TreeValue},
+};
 
-use super::{opened::Opened, store::Versions};
+use super::store::Versions;
 use crate::{
     edit::{FilePath, Prepared},
     error::{HeadError, Result},
+    oplog::transform::{How, Target, Within, transform},
 };
 
-/// The operations of a merge's edits to the tree of `first`. A directory taken whole from another
-/// side becomes what differs below it: what is the same stays the same nodes.
+/// The operations of a merge's edits to the tree of its first side. What is the same stays the same
+/// nodes, and names of one node are names of one node again.
 pub(crate) async fn prepared(
     store: &Versions,
-    first: &Root,
-    edits: &[Edit],
+    roots: &Merge<Root>,
+    edits: Vec<Edit>,
+    now: Nanos,
 ) -> Result<Vec<Prepared>> {
-    let is_dir =
-        |edit: &&Edit| matches!(&edit.change, Change::Put(value) if value.kind() == NodeKind::Dir);
-    let dirs = edits.iter().filter(is_dir).map(|edit| &edit.path);
-    let opened = Opened::read(store, first.clone(), dirs).await?;
-    let mut out = Vec::with_capacity(edits.len());
-    for edit in edits {
-        if edit.path.is_root() {
-            // The root keeps its attributes.
-            continue;
-        }
-        match &edit.change {
-            Change::Remove => out.push(remove(&edit.path)?),
-            Change::Put(value) => {
-                let old = opened.get(&edit.path);
-                let old = old.filter(|old| (old.kind(), value.kind()) == BOTH_DIRS);
-                match old {
-                    Some(old) => replace(store, &edit.path, old, value, &mut out).await?,
-                    None => put(store, &edit.path, value, &mut out).await?,
-                }
-            }
-            Change::Dir(record) => out.push(node(&edit.path, record)?),
-        }
+    // The root keeps its attributes.
+    let edits = edits.into_iter().filter(|edit| !edit.path.is_root());
+    let targets: Vec<_> = edits.map(Target::of).collect();
+    if targets.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(out)
-}
-
-const BOTH_DIRS: (NodeKind, NodeKind) = (NodeKind::Dir, NodeKind::Dir);
-
-/// A directory becomes another one, entry by entry.
-async fn replace(
-    store: &Versions,
-    path: &TreePath,
-    old: TreeValue,
-    new: &TreeValue,
-    out: &mut Vec<Prepared>,
-) -> Result<()> {
-    let mut pairs = vec![(path.clone(), old, new.clone())];
-    while let Some((path, old, new)) = pairs.pop() {
-        out.push(node(&path, &new.node)?);
-        let before = entries(store, &old).await?;
-        let after = entries(store, &new).await?;
-        for name in before.keys().filter(|name| !after.contains_key(*name)) {
-            out.push(remove(&path.join(name))?);
-        }
-        for (name, value) in after {
-            let below = path.join(&name);
-            match before.get(&name) {
-                Some(old) if old.is_same(&value) => {}
-                Some(old) if (old.kind(), value.kind()) == BOTH_DIRS => {
-                    pairs.push((below, old.clone(), value));
-                }
-                _ => put(store, &below, &value, out).await?,
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What is in a directory.
-async fn entries(store: &Versions, dir: &TreeValue) -> Result<BTreeMap<EntryName, TreeValue>> {
-    let Some(listing) = dir.listing() else {
-        return Ok(BTreeMap::new());
-    };
-    let listed = store.list(&[listing]).await?.pop().unwrap_or_default();
-    let mut found = BTreeMap::new();
-    for entry in listed {
-        let node = match entry.target {
-            EntryTarget::Node(record) => *record,
-            EntryTarget::Link { id, .. } => linked(store, dir, id).await?,
-        };
-        let links = dir.links;
-        found.insert(entry.name, TreeValue { node, links });
-    }
-    Ok(found)
+    let last = roots.adds().last().unwrap_or(roots.first());
+    let trees = [roots.first(), last].map(TreeValue::of_root);
+    let trees = trees.each_ref();
+    let how = (How::Merge, now);
+    transform(store, trees, targets, &Within::default(), how).await
 }
 
 /// Removal of a path, if there is anything.

@@ -43,37 +43,51 @@ impl Graph<'_> {
         Ok(false)
     }
 
-    /// The newest common ancestor; `None` if they have none.
-    pub async fn merge_base(&self, one: CommitOid, other: CommitOid) -> Result<Option<Commit>> {
+    /// The best common ancestors of `other` and any of `ones`: those that no other common ancestor
+    /// descends from, the newest first. There are several where lines were merged into each other
+    /// at the same time.
+    pub async fn merge_bases(&self, ones: &[CommitOid], other: CommitOid) -> Result<Vec<Commit>> {
         const ONE: u8 = 1;
         const OTHER: u8 = 2;
+        // An ancestor of a common ancestor.
+        const BEYOND: u8 = 4;
         // The newest generation first: everything above a commit is seen before it.
         let mut open: BTreeSet<(u64, CommitOid)> = BTreeSet::new();
         let mut known: HashMap<CommitOid, (Commit, u8)> = HashMap::new();
-        for (oid, mark) in [(one, ONE), (other, OTHER)] {
+        let ones = ones.iter().map(|oid| (*oid, ONE));
+        for (oid, mark) in ones.chain([(other, OTHER)]) {
             let commit = self.commit(oid).await?;
             open.insert((commit.generation, oid));
             known.entry(oid).or_insert((commit, 0)).1 |= mark;
         }
-        while let Some((_, oid)) = open.pop_last() {
-            let Some((commit, marks)) = known.get(&oid).cloned() else {
+        let mut found = Vec::new();
+        // What is open and may still lead to another one.
+        let mut wanted = known.len();
+        while wanted > 0
+            && let Some((_, oid)) = open.pop_last()
+        {
+            let Some((commit, mut marks)) = known.get(&oid).cloned() else {
                 continue;
             };
+            wanted -= usize::from(marks & BEYOND == 0);
             if marks == ONE | OTHER {
-                return Ok(Some(commit));
+                marks |= BEYOND;
+                found.push(commit.clone());
             }
             for parent in commit.parents {
                 if let Some((_, theirs)) = known.get_mut(&parent) {
+                    wanted -= usize::from(*theirs & BEYOND == 0 && marks & BEYOND != 0);
                     *theirs |= marks;
                 } else {
                     let commit = self.commit(parent).await?;
+                    wanted += usize::from(marks & BEYOND == 0);
                     open.insert((commit.generation, parent));
                     known.insert(parent, (commit, marks));
                 }
             }
             bounded(known.len())?;
         }
-        Ok(None)
+        Ok(found)
     }
 
     async fn commit(&self, oid: CommitOid) -> Result<Commit> {

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use mesa_object::tree::Root;
 use mesa_types::{ContentRef, NodeKind, ObjectId};
 use mesa_vcs::{
     Labels, Merge,
     diff::{ConflictHunk, conflict_hunks},
     text::{HunkId, Resolution, TextMerge, hunk_ids, resolve_hunks},
     tree::{
-        Conflict, ConflictKind, MergeOptions, MergedTree, Terms, TreePath, TreeStore, TreeValue,
-        VcsError, conflict_text, merge_trees, side_files,
+        Conflict, ConflictKind, MergeOptions, Terms, TreePath, TreeStore, TreeValue, VcsError,
+        conflict_text, merge_trees, side_files,
     },
 };
 
@@ -122,7 +123,8 @@ pub(crate) async fn merge(
         .map_err(failed)?;
     let known = merged.conflicts.keys().map(TreePath::as_bytes).collect();
     check_known(resolutions, &known)?;
-    let mut edits = apply::prepared(store, first, &merged.edits).await?;
+    let made = merged.edits.iter().map(|edit| edit.path.clone()).collect();
+    let mut edits = apply::prepared(store, &terms.roots, merged.edits, now).await?;
     let mut left = BTreeMap::new();
     for (path, conflict) in &merged.conflicts {
         let resolution = resolutions.get(path.as_bytes());
@@ -134,7 +136,13 @@ pub(crate) async fn merge(
     let mut table = None;
     if !left.is_empty() {
         if allow_conflicted && left.values().all(can_be_kept) {
-            let kept = keep(store, &terms, &merged, left, &mut edits).await?;
+            let kept = Keep {
+                first: first.clone(),
+                terms: terms.roots.terms().len(),
+                labels: terms.labels.clone(),
+                made,
+            };
+            let kept = kept.run(store, left, &mut edits).await?;
             // Told before anything is written.
             kept.encode(store.packs.key())?;
             table = Some(kept);
@@ -153,7 +161,7 @@ pub(crate) async fn merge(
 }
 
 /// A snapshot, or the terms of its conflicts.
-async fn terms(store: &Versions, root: Option<ObjectId>) -> Result<Terms> {
+pub(crate) async fn terms(store: &Versions, root: Option<ObjectId>) -> Result<Terms> {
     let resolved = store.root(root).await?;
     let Some(conflicts) = resolved.conflicts else {
         return Ok(Terms::resolved(resolved));
@@ -188,70 +196,81 @@ pub(crate) fn check_known(
 
 /// Whether a conflict can be part of a change. Directories with hard links in them are not kept:
 /// their link tables belong to other snapshots.
-fn can_be_kept(conflict: &Conflict) -> bool {
+pub(crate) fn can_be_kept(conflict: &Conflict) -> bool {
     let links = |value: &TreeValue| value.node.dir.as_ref().is_some_and(|dir| dir.links > 0);
     !conflict.terms.iter().flatten().any(links)
 }
 
-/// Adds the files that show the conflicts that are left.
-async fn keep(
-    store: &Versions,
-    terms: &Terms,
-    merged: &MergedTree,
-    left: BTreeMap<TreePath, Conflict>,
-    edits: &mut Vec<Prepared>,
-) -> Result<Table> {
-    let first = terms.roots.first().clone();
-    let opened = Opened::read(store, first, left.keys()).await?;
-    let mut made: BTreeSet<TreePath> = merged.edits.iter().map(|e| e.path.clone()).collect();
-    let mut paths = BTreeMap::new();
-    for (path, conflict) in left {
-        let mut seen = ContentRef::Empty;
-        let mut sides = Vec::new();
-        let text = if conflict.kind == ConflictKind::Text {
-            let text = conflict_text(store, &conflict, &terms.labels).await;
-            text.map_err(failed)?
-        } else {
-            None
-        };
-        if let Some(text) = text {
-            let stored = store.write(vec![text.shown().into()]).await?;
-            seen = stored.first().map_or(ContentRef::Empty, |s| s.content);
-            let mut record = (*conflict.shown).clone();
-            record.attr.content = seen;
-            edits.push(apply::node(&path, &record)?);
-        } else {
-            let dir = path.parent().unwrap_or_default();
-            let name = mesa_types::EntryName::new(path.name())
-                .map_err(|_| HeadError::corrupt("a conflict without a name"))?;
-            let taken = |name: &[u8]| {
-                let path = [dir.as_bytes(), name].join(&b'/');
-                let path = TreePath::new(path.strip_prefix(b"/").unwrap_or(&path));
-                opened.has(&dir, name) || path.is_some_and(|path| made.contains(&path))
+/// Conflicts that become part of a change.
+pub(crate) struct Keep {
+    /// The tree they are shown in.
+    pub first: Root,
+    /// Number of terms.
+    pub terms: usize,
+    pub labels: Labels,
+    /// Paths that the tree does not have yet.
+    pub made: BTreeSet<TreePath>,
+}
+
+impl Keep {
+    /// Adds the files that show the conflicts.
+    pub async fn run(
+        self,
+        store: &Versions,
+        left: BTreeMap<TreePath, Conflict>,
+        edits: &mut Vec<Prepared>,
+    ) -> Result<Table> {
+        let (terms, mut made) = (self.terms, self.made);
+        let opened = Opened::read(store, self.first, left.keys()).await?;
+        let mut paths = BTreeMap::new();
+        for (path, conflict) in left {
+            let mut seen = ContentRef::Empty;
+            let mut sides = Vec::new();
+            let text = if conflict.kind == ConflictKind::Text {
+                let text = conflict_text(store, &conflict, &self.labels).await;
+                text.map_err(failed)?
+            } else {
+                None
             };
-            let files = side_files(&conflict, &name, taken);
-            for (name, value) in files {
-                let side = dir.join(&name);
-                let same = |term: &Option<TreeValue>| term.as_ref() == Some(&value);
-                let term = conflict.terms.iter().position(same).unwrap_or(0);
-                apply::put(store, &side, &value, edits).await?;
-                made.insert(side);
-                sides.push((name, term));
+            if let Some(text) = text {
+                let stored = store.write(vec![text.shown().into()]).await?;
+                seen = stored.first().map_or(ContentRef::Empty, |s| s.content);
+                let mut record = (*conflict.shown).clone();
+                record.attr.content = seen;
+                edits.push(apply::node(&path, &record)?);
+            } else {
+                let dir = path.parent().unwrap_or_default();
+                let name = mesa_types::EntryName::new(path.name())
+                    .map_err(|_| HeadError::corrupt("a conflict without a name"))?;
+                let taken = |name: &[u8]| {
+                    let path = [dir.as_bytes(), name].join(&b'/');
+                    let path = TreePath::new(path.strip_prefix(b"/").unwrap_or(&path));
+                    opened.has(&dir, name) || path.is_some_and(|path| made.contains(&path))
+                };
+                let files = side_files(&conflict, &name, taken);
+                for (name, value) in files {
+                    let side = dir.join(&name);
+                    let same = |term: &Option<TreeValue>| term.as_ref() == Some(&value);
+                    let term = conflict.terms.iter().position(same).unwrap_or(0);
+                    apply::put(store, &side, &value, edits).await?;
+                    made.insert(side);
+                    sides.push((name, term));
+                }
             }
+            let entry = Entry {
+                conflict,
+                seen,
+                sides,
+            };
+            paths.insert(path, entry);
         }
-        let entry = Entry {
-            conflict,
-            seen,
-            sides,
-        };
-        paths.insert(path, entry);
+        Ok(Table {
+            terms,
+            roots: Vec::new(),
+            labels: self.labels,
+            paths,
+        })
     }
-    Ok(Table {
-        terms: terms.roots.terms().len(),
-        roots: Vec::new(),
-        labels: terms.labels.clone(),
-        paths,
-    })
 }
 
 /// Adds what resolves a conflict; answers whether it is resolved: hunks may be missing.
@@ -367,7 +386,9 @@ async fn texts(
         return Ok(None);
     }
     let text = conflict_text(store, conflict, labels).await;
-    Ok(text.map_err(failed)?.map(|text| text.terms))
+    let terms = text.map_err(failed)?.map(|text| text.terms);
+    // Contents that agree have no hunks: it is about a mode.
+    Ok(terms.filter(|terms| !terms.is_resolved()))
 }
 
 /// The hunks of texts. Where the lines merge, but whether there is a file does not, the whole of it

@@ -1,6 +1,6 @@
 //! Trees and contents for the merge engine.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use mesa_object::{
@@ -12,6 +12,7 @@ use mesa_object::{
 use mesa_store::OrgPacks;
 use mesa_types::{ContentRef, FileId, GitOid, Nanos, ObjectId};
 use mesa_vcs::tree::{Stored, TreeSource, TreeStore};
+use tokio::sync::Mutex;
 
 use crate::{
     content,
@@ -20,14 +21,43 @@ use crate::{
     tree::Tree,
 };
 
+/// Link tables kept; a merge has one for each of its terms.
+const TABLES_MAX: usize = 8;
+
+type LinkTable = Arc<HashMap<FileId, NodeRecord>>;
+
 /// The packs of an org as a source of trees.
 pub(crate) struct Versions {
     pub packs: OrgPacks,
     /// File id of the empty tree's root.
     pub root: FileId,
+    /// Link tables read lately: they are asked for name by name.
+    tables: Mutex<Vec<(ObjectId, LinkTable)>>,
 }
 
 impl Versions {
+    pub fn new(packs: OrgPacks, root: FileId) -> Self {
+        Self {
+            packs,
+            root,
+            tables: Mutex::default(),
+        }
+    }
+
+    async fn table(&self, id: ObjectId) -> Result<LinkTable> {
+        let mut tables = self.tables.lock().await;
+        if let Some((_, table)) = tables.iter().find(|(known, _)| *known == id) {
+            return Ok(Arc::clone(table));
+        }
+        let records = load::links(&self.packs, id).await?.into_iter();
+        let table: LinkTable = Arc::new(records.map(|r| (r.attr.id, r)).collect());
+        if tables.len() >= TABLES_MAX {
+            tables.remove(0);
+        }
+        tables.push((id, Arc::clone(&table)));
+        Ok(table)
+    }
+
     /// The root of a snapshot; `None` is the empty tree.
     pub async fn root(&self, object: Option<ObjectId>) -> Result<Root> {
         if let Some(object) = object {
@@ -55,8 +85,7 @@ impl TreeSource for Versions {
     }
 
     async fn linked(&self, table: ObjectId, nodes: &[FileId]) -> Result<Vec<NodeRecord>> {
-        let all = load::links(&self.packs, table).await?;
-        let all: HashMap<_, _> = all.into_iter().map(|r| (r.attr.id, r)).collect();
+        let all = self.table(table).await?;
         nodes
             .iter()
             .map(|id| {

@@ -160,6 +160,37 @@ impl Table {
         })
     }
 
+    /// The same with more terms, of which every one that is added cancels.
+    #[must_use]
+    pub fn padded(mut self, terms: usize) -> Self {
+        let more = terms.saturating_sub(self.terms);
+        for entry in self.paths.values_mut() {
+            entry.conflict = entry.conflict.padded(terms);
+            for (_, term) in &mut entry.sides {
+                *term += if *term > 0 { more } else { 0 };
+            }
+        }
+        if more > 0 {
+            self.terms = terms;
+            self.labels = Labels::none();
+            self.roots.clear();
+        }
+        self
+    }
+
+    /// The conflicts of both; names of terms only if both have the same.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let terms = self.terms.max(other.terms);
+        let (mut all, other) = (self.padded(terms), other.padded(terms));
+        if all.labels != other.labels {
+            all.labels = Labels::none();
+        }
+        all.roots.clear();
+        all.paths.extend(other.paths);
+        all
+    }
+
     /// The table without some paths; `None` if nothing is left.
     pub fn without(&self, paths: &[TreePath]) -> Option<Self> {
         let mut left = self.clone();

@@ -58,6 +58,23 @@ async fn paths_come_back_from_every_kind_of_state() {
     assert_eq!(missing.unwrap_err().0, [b"keep"]);
     let removed = world.try_restore(before, &["keep"], true).await.unwrap();
     assert_eq!(removed.unwrap().written.unwrap().operations, 1);
+    // Nor is the whole tree there then.
+    let left = world.files().await;
+    for at in [
+        before,
+        At::Before(1),
+        At::Change(mesa_types::ChangeId::ROOT),
+    ] {
+        let missing = world.try_restore(at, &[""], false).await.unwrap();
+        assert_eq!(missing.unwrap_err().0, [b""], "{at:?}");
+        assert_eq!(world.files().await, left);
+    }
+    world
+        .try_restore(before, &[""], true)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(world.files().await.is_empty());
     let at = At::After(10_000);
     let error = world.try_restore(at, &[""], false).await.unwrap_err();
     assert_eq!(error.code, "OPERATION_NOT_FOUND");

@@ -1,7 +1,7 @@
 //! Undoing actions.
 
 use bytes::Bytes;
-use mesa_head::UndoOutcome;
+use mesa_head::{ActionFilter, At, UndoOutcome, ViewTarget};
 use mesa_proto::v1::{self, op, server_message::Kind};
 use mesa_repo::ChangeState;
 use mesa_types::NodeKind;
@@ -379,4 +379,228 @@ async fn an_action_of_a_closed_change_is_undone_on_top() {
     assert_ne!(rewritten.change, old);
     let made = server.change(rewritten.change).await;
     assert_eq!(made.parents, [old]);
+}
+
+/// `ln -f source name`: a link under another name, renamed over it.
+fn relink(
+    session: &mut mesa_testkit::RawSession,
+    (source, source_id): (&'static str, u64),
+    (name, id): (&'static str, u64),
+) -> Vec<v1::Op> {
+    let root = session.root();
+    let temporary = Bytes::from_static(b"CuXXXXXX");
+    let link = v1::Link {
+        id: source_id,
+        parent: root,
+        name: temporary.clone(),
+        source_path: Bytes::from_static(source.as_bytes()),
+    };
+    let rename = v1::Rename {
+        parent: root,
+        name: temporary,
+        id: source_id,
+        new_parent: root,
+        new_name: Bytes::from_static(name.as_bytes()),
+        replaced: id,
+        ..v1::Rename::default()
+    };
+    let link = session.op("", op::Kind::Link(link));
+    vec![link, session.op("", op::Kind::Rename(rename))]
+}
+
+#[tokio::test]
+async fn a_name_given_to_another_file_comes_back_without_writing_to_that() {
+    let world = World::start().await;
+    let mut session = world.session("/bin/sh", 3).await;
+    let root = session.root();
+    let (a, create_a) = session.file("", root, "a", b"AAAA\n");
+    let (b, create_b) = session.file("", root, "b", b"BBBB\n");
+    session.commit(vec![create_a, create_b]).await;
+    let before = shown(&session).await;
+    session.pause(3 * SECOND);
+    session.actors[0].exe = "/bin/ln".to_owned();
+    let ops = relink(&mut session, ("b", b), ("a", a));
+    session.commit(ops).await;
+    release(&mut session).await;
+    let linked = shown(&session).await;
+    let (_, done) = world.undo(None).await;
+    assert_eq!(shown(&session).await, before);
+    assert_eq!(session.tree().await["b"].id, b);
+    world.undo(Some(done.written.unwrap().first)).await;
+    assert_eq!(shown(&session).await, linked);
+}
+
+#[tokio::test]
+async fn one_name_of_a_file_comes_back_as_a_file_of_its_own() {
+    let world = World::start().await;
+    let mut session = world.session("/bin/sh", 3).await;
+    let root = session.root();
+    let (p, create_p) = session.file("", root, "p", b"old p\n");
+    let (q, create_q) = session.file("", root, "q", b"q\n");
+    session.commit(vec![create_p, create_q]).await;
+    let seq = world.actions().await[0].last;
+    session.pause(3 * SECOND);
+    let ops = relink(&mut session, ("q", q), ("p", p));
+    session.commit(ops).await;
+    release(&mut session).await;
+    world.restore(At::After(seq), &["p"]).await;
+    assert_eq!(
+        world.files().await,
+        pairs(&[("p", "old p\n"), ("q", "q\n")])
+    );
+    let tree = session.tree().await;
+    assert_eq!((tree["p"].nlink, tree["q"].nlink), (1, 1));
+    assert_eq!(tree["q"].id, q);
+
+    // A name made later is not written to either.
+    let seq = world.actions().await[0].last;
+    session.lease().await;
+    session.pause(3 * SECOND);
+    let p = tree["p"].id;
+    let link = v1::Link {
+        id: p,
+        parent: root,
+        name: Bytes::from_static(b"later"),
+        source_path: Bytes::from_static(b"p"),
+    };
+    let link = session.op("", op::Kind::Link(link));
+    let write = session.write("p", p, b"old p\n", b"new\n");
+    session.commit(vec![link, write]).await;
+    release(&mut session).await;
+    world.restore(At::After(seq), &["p"]).await;
+    let expected = [("later", "new\n"), ("p", "old p\n"), ("q", "q\n")];
+    assert_eq!(world.files().await, pairs(&expected));
+}
+
+#[tokio::test]
+async fn what_is_undone_elsewhere_is_undone() {
+    let world = World::start().await;
+    let server = &world.server;
+    for (path, content) in [("a", "1"), ("b", "1"), ("b", "2")] {
+        server
+            .write(main(), vec![put(path, content)])
+            .await
+            .unwrap();
+    }
+    let old = world.change().await;
+    let heads = &server.backend.heads;
+    let closed = heads.close_change(&server.repo, &old, ChangeState::Closed);
+    closed.await.unwrap();
+    // On top, with another head.
+    let top = server.create(old, vec![put("c", "1")], "top").await.change;
+    let mut undone = Vec::new();
+    for expected in [
+        &[("a", "1"), ("b", "1"), ("c", "1")][..],
+        &[("a", "1"), ("c", "1")],
+        &[("c", "1")],
+    ] {
+        let mut wanted = World::wanted(old, None);
+        wanted.onto = ViewTarget::Change(top);
+        match world.try_undo(wanted).await.unwrap() {
+            UndoOutcome::Done { undone: first, .. } => undone.push(first),
+            other => panic!("{other:?}"),
+        }
+        let files = server.files(ViewTarget::Change(top)).await;
+        assert_eq!(files, pairs(expected));
+    }
+    assert!(undone.windows(2).all(|two| two[0] > two[1]), "{undone:?}");
+    let mut wanted = World::wanted(old, None);
+    wanted.onto = ViewTarget::Change(top);
+    let error = world.try_undo(wanted).await.unwrap_err();
+    assert_eq!(error.code, "NOTHING_TO_UNDO");
+    // Undoing the last of these undos puts its action into effect again.
+    let any = ActionFilter::default();
+    let page = heads.actions(&server.repo, &top, &any, None, 10);
+    let undo = page.await.unwrap().actions[0].clone();
+    assert_eq!(undo.undoes, undone.last().copied());
+    let wanted = World::wanted(top, Some(undo.first));
+    world.try_undo(wanted).await.unwrap();
+    let action = heads.action(&server.repo, &old, undone[2]).await.unwrap();
+    assert_eq!(action.undone_by, None);
+    let action = heads.action(&server.repo, &old, undone[1]).await.unwrap();
+    assert!(action.undone_by.is_some());
+}
+
+#[tokio::test]
+async fn an_action_undone_at_some_paths_is_not_undone() {
+    let world = World::start().await;
+    let server = &world.server;
+    server.write(main(), vec![put("older", "1")]).await.unwrap();
+    let edits = vec![put("p", "1"), put("q", "1")];
+    server.write(main(), edits).await.unwrap();
+    let action = world.actions().await[0].first;
+    let mut wanted = World::wanted(world.change().await, None);
+    wanted.paths = vec![b"p".to_vec()];
+    world.try_undo(wanted).await.unwrap();
+    assert_eq!(world.files().await, pairs(&[("older", "1"), ("q", "1")]));
+    let (undone, _) = world.undo(None).await;
+    assert_eq!(undone, action, "the rest of it");
+    assert_eq!(world.files().await, pairs(&[("older", "1")]));
+    world.undo(None).await;
+    assert!(world.files().await.is_empty());
+}
+
+#[tokio::test]
+async fn conflicts_of_an_undo_are_conflicts_of_the_change() {
+    let world = World::start().await;
+    let server = &world.server;
+    let write = async |edits: Vec<mesa_head::FileEdit>| {
+        server.write(main(), edits).await.unwrap();
+        world.actions().await[0].first
+    };
+    write(vec![put("f", "1\n"), put("g", "\0one"), put("h", "h\n")]).await;
+    let edit = write(vec![put("f", "2\n"), put("g", "\0two"), put("h", "hh\n")]).await;
+    write(vec![put("f", "3\n"), put("g", "\0three")]).await;
+    let conflicted = async || {
+        let change = server.change(world.change().await).await;
+        change.conflicted
+    };
+    let mut wanted = World::wanted(world.change().await, Some(edit));
+    wanted.allow_conflicted = true;
+    let UndoOutcome::Done { rewritten, .. } = world.try_undo(wanted).await.unwrap() else {
+        panic!("conflicts were allowed");
+    };
+    assert_eq!(rewritten.conflicts.len(), 2);
+    assert!(conflicted().await);
+    let heads = &server.backend.heads;
+    let root = world.seal().await.root;
+    let told = heads.conflicts(&server.repo, root).await.unwrap();
+    let paths: Vec<_> = told.iter().map(|conflict| &conflict.path[..]).collect();
+    assert_eq!(paths, [b"f", b"g"]);
+    let hunk = &told[0].hunks[0];
+    let sides = [&hunk.target, &hunk.base, &hunk.source].map(Option::as_deref);
+    assert_eq!(sides, [&b"3\n"[..], b"2\n", b"1\n"].map(Some));
+    let files = world.files().await;
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["f", "g", "g.base-1", "g.side-1", "g.side-2", "h"]);
+    assert!(files[0].1.contains("the change now"), "{}", files[0].1);
+    assert_eq!(files[5].1, "h\n");
+
+    // Conflicts at other paths come to these.
+    write(vec![put("i", "1\n")]).await;
+    let edit = write(vec![put("i", "2\n")]).await;
+    write(vec![put("i", "3\n")]).await;
+    let mut wanted = World::wanted(world.change().await, Some(edit));
+    wanted.allow_conflicted = true;
+    assert!(matches!(
+        world.try_undo(wanted).await.unwrap(),
+        UndoOutcome::Done { .. }
+    ));
+    let root = world.seal().await.root;
+    let told = heads.conflict_paths(&server.repo, root).await.unwrap();
+    assert!(told.paths.iter().eq([b"f", b"g", b"i"]));
+
+    // Writing without markers resolves, as after a merge.
+    write(vec![put("f", "1\n")]).await;
+    write(vec![delete("g")]).await;
+    write(vec![put("i", "1\n")]).await;
+    assert!(!conflicted().await);
+    let root = world.seal().await.root;
+    assert!(
+        heads
+            .conflicts(&server.repo, root)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -8,12 +8,13 @@ use std::{
 };
 
 use mesa_head::{
-    ConflictsShown, Describe, HunkResolve, MergeInto, MergeOutcome, Resolutions, Resolve, SealedAt,
+    ConflictsShown, Describe, FileMode, HunkResolve, MergeInto, MergeOutcome, Resolutions, Resolve,
+    SealedAt,
 };
 use mesa_repo::ChangeState;
 use mesa_types::{ChangeId, ObjectId};
 
-use crate::support::{Server, delete, main, pairs, put, rename};
+use crate::support::{Server, delete, main, pairs, put, put_as, rename};
 
 const LINES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
 
@@ -327,4 +328,38 @@ fn run_git(dir: &Path, args: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "git {args:?}: {errors}");
     String::from_utf8(out.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_mode_against_a_deletion_is_a_conflict_like_others() {
+    let server = Server::start().await;
+    let base = server.write(main(), vec![put("f", "1\n")]).await.unwrap();
+    let edit = put_as("f", "1\n", FileMode::Executable);
+    let side = server.create(base.change, vec![edit], "side").await.change;
+    server.bookmark("side", side).await;
+    server.write(main(), vec![delete("f")]).await.unwrap();
+    let MergeOutcome::Conflicts(told) = server.merge_with("side", &[]).await.unwrap() else {
+        panic!("it merged");
+    };
+    assert_eq!(
+        (told[0].path.as_slice(), told[0].hunks.len()),
+        (&b"f"[..], 0)
+    );
+    let (merge, conflicted) = server.merge_allowing("side").await;
+    assert!(conflicted);
+    assert_eq!(server.in_conflict(merge).await, ["f"]);
+    assert_eq!(server.text("f.side-2").await.as_deref(), Some("1\n"));
+    let root = server.root_of(merge).await;
+    let heads = &server.backend.heads;
+    let shown = heads
+        .diff(&server.repo, None, root, ConflictsShown::Include)
+        .await
+        .unwrap();
+    assert_eq!(shown.conflicts.len(), 1);
+    // Anything else goes on.
+    server.write(main(), vec![put("g", "2")]).await.unwrap();
+    server.resolve(&[("f", Resolve::Source)]).await.unwrap();
+    let next = server.main_change().await;
+    assert!(server.in_conflict(next).await.is_empty());
+    server.until_files(&[("f", "1\n"), ("g", "2")]).await;
 }

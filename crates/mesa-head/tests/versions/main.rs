@@ -6,8 +6,10 @@ mod conflicts;
 mod costs;
 mod crash;
 mod crash_changes;
+mod crosswise;
 #[path = "../support/fuse.rs"]
 mod fuse;
+mod links;
 mod machine;
 mod merges;
 mod slow;

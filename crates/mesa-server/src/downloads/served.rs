@@ -2,11 +2,11 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek},
+    io,
     ops::Range,
     os::unix::fs::FileExt,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 const STEP: u64 = 256 * 1024;
 /// Who has not read everything by then is cut off.
 const SEND_TIMEOUT: Duration = Duration::from_mins(10);
+/// Who has not taken the next piece by then is cut off as well.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Something with a size and a checksum.
 #[derive(Debug)]
@@ -25,10 +27,10 @@ pub struct Served {
     source: Source,
     size: u64,
     modified: u32,
-    sha256: OnceCell<String>,
+    sha256: Arc<OnceCell<String>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
     /// Open all the time, so that replacing the file changes nothing that was promised.
     File(Arc<File>),
@@ -43,7 +45,7 @@ impl Served {
             source: Source::File(Arc::new(file)),
             size: metadata.len(),
             modified: super::modified(&metadata),
-            sha256: OnceCell::new(),
+            sha256: Arc::default(),
         })
     }
 
@@ -53,7 +55,7 @@ impl Served {
             size: pieces.iter().map(|piece| piece.len() as u64).sum(),
             source: Source::Pieces(pieces),
             modified: 0,
-            sha256: OnceCell::new(),
+            sha256: Arc::default(),
         }
     }
 
@@ -67,19 +69,21 @@ impl Served {
         self.modified
     }
 
-    /// Hex SHA-256, worked out once.
+    /// Hex SHA-256, worked out once; whoever asks first may go away meanwhile.
     pub async fn sha256(&self) -> io::Result<&str> {
-        let work = || async {
-            let source = match &self.source {
-                Source::File(file) => Source::File(Arc::clone(file)),
-                Source::Pieces(pieces) => Source::Pieces(pieces.clone()),
+        if self.sha256.get().is_none() {
+            let (cell, source) = (Arc::clone(&self.sha256), self.source.clone());
+            let work = async move {
+                let hash = || async {
+                    let hash = tokio::task::spawn_blocking(move || source.hash());
+                    hash.await.map_err(io::Error::other)?
+                };
+                cell.get_or_try_init(hash).await.map(|_| ())
             };
-            let hash = move || source.hash();
-            tokio::task::spawn_blocking(hash)
-                .await
-                .map_err(io::Error::other)?
-        };
-        self.sha256.get_or_try_init(work).await.map(String::as_str)
+            tokio::spawn(work).await.map_err(io::Error::other)??;
+        }
+        let known = self.sha256.get().map(String::as_str);
+        known.ok_or_else(|| io::Error::other("no checksum"))
     }
 
     /// Everything.
@@ -92,24 +96,69 @@ impl Served {
         Ok(bytes)
     }
 
-    /// A part, piece by piece; the permit is given back at its end.
+    /// A part, piece by piece; the permit is given back at its end, or when nobody reads on.
     pub(crate) fn stream(
         &self,
         range: Range<u64>,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let parts = match &self.source {
             Source::File(file) => Parts::File(Arc::clone(file), range),
             Source::Pieces(pieces) => Parts::Pieces(cut(pieces, range)),
         };
-        let end = tokio::time::Instant::now() + SEND_TIMEOUT;
-        stream::try_unfold((parts, permit), move |(parts, permit)| async move {
-            if tokio::time::Instant::now() > end {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+        let turn = Turn::begin(permit, STALL_TIMEOUT);
+        stream::try_unfold((parts, turn), |(parts, turn)| async move {
+            turn.goes_on()?;
             let next = parts.next().await?;
-            Ok(next.map(|(bytes, rest)| (bytes, (rest, permit))))
+            Ok(next.map(|(bytes, rest)| (bytes, (rest, turn))))
         })
+    }
+}
+
+/// The right to send, which ends by itself: a stream is only asked while somebody reads.
+struct Turn(Mutex<Sending>);
+
+struct Sending {
+    permit: Option<OwnedSemaphorePermit>,
+    asked: Instant,
+    ended: bool,
+}
+
+impl Turn {
+    fn begin(permit: Option<OwnedSemaphorePermit>, stall: Duration) -> Arc<Self> {
+        let asked = Instant::now();
+        let end = asked + SEND_TIMEOUT;
+        let turn = Arc::new(Self(Mutex::new(Sending {
+            permit,
+            asked,
+            ended: false,
+        })));
+        let watched = Arc::downgrade(&turn);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(stall / 4).await;
+                let Some(turn) = watched.upgrade() else {
+                    return;
+                };
+                let mut sending = turn.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = Instant::now();
+                if now > end || now.duration_since(sending.asked) > stall {
+                    sending.ended = true;
+                    sending.permit = None;
+                    return;
+                }
+            }
+        });
+        turn
+    }
+
+    fn goes_on(&self) -> io::Result<()> {
+        let mut sending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sending.ended {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        sending.asked = Instant::now();
+        Ok(())
     }
 }
 
@@ -119,16 +168,15 @@ impl Source {
         match self {
             Self::Pieces(pieces) => pieces.iter().for_each(|piece| hash.update(piece)),
             Self::File(file) => {
-                // A position of its own is not needed: nobody else reads by position.
-                let mut reader = &**file;
-                reader.rewind()?;
-                let mut buffer = vec![0; STEP as usize];
+                let (mut at, mut buffer) = (0, vec![0; STEP as usize]);
                 loop {
-                    let read = reader.read(&mut buffer)?;
+                    // The position of an open file is shared.
+                    let read = file.read_at(&mut buffer, at)?;
                     if read == 0 {
                         break;
                     }
                     hash.update(&buffer[..read]);
+                    at += read as u64;
                 }
             }
         }
@@ -191,7 +239,8 @@ mod tests {
     async fn read(served: &Served, range: Range<u64>) -> Vec<u8> {
         let slots = Arc::new(Semaphore::new(1));
         let permit = Arc::clone(&slots).acquire_owned().await.unwrap();
-        let pieces: Vec<Bytes> = served.stream(range, permit).try_collect().await.unwrap();
+        let stream = served.stream(range, Some(permit));
+        let pieces: Vec<Bytes> = stream.try_collect().await.unwrap();
         assert_eq!(slots.available_permits(), 1);
         pieces.concat()
     }
@@ -225,6 +274,39 @@ mod tests {
                 let wanted = &content[range.start as usize..range.end as usize];
                 assert_eq!(read(&served, range.clone()).await, wanted, "{range:?}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_on_keeps_nobody_waiting() {
+        let slots = Arc::new(Semaphore::new(1));
+        let permit = Arc::clone(&slots).acquire_owned().await.unwrap();
+        let turn = Turn::begin(Some(permit), Duration::from_millis(20));
+        turn.goes_on().unwrap();
+        // Nobody asks, and the turn is still held.
+        let freed = slots.acquire().await.unwrap();
+        let error = turn.goes_on().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(freed);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_checksum_is_right_whoever_stops_asking_for_it() {
+        let content: Vec<u8> = (0..8_000_000_u32).map(|n| (n >> 9) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&content).unwrap();
+        let whole = hex::encode(Sha256::digest(&content));
+        for _ in 0..8 {
+            let served = Served::file(file.try_clone().unwrap()).unwrap();
+            {
+                let mut first = std::pin::pin!(served.sha256());
+                assert!(futures::poll!(&mut first).is_pending());
+                tokio::task::yield_now().await;
+            }
+            // Two open files of one program have one position as well.
+            let other = Served::file(file.try_clone().unwrap()).unwrap();
+            let (one, two) = tokio::join!(served.sha256(), other.sha256());
+            assert_eq!([one.unwrap(), two.unwrap()], [&whole, &whole]);
         }
     }
 }

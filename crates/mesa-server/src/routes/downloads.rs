@@ -21,6 +21,8 @@ use crate::{
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const SCRIPT: &str = "text/x-shellscript; charset=utf-8";
+/// What has at most this many bytes goes out whatever else is being sent.
+const SMALL_MAX: u64 = 128 * 1024;
 const BYTES: &str = "application/octet-stream";
 
 /// `GET /install.sh`
@@ -143,13 +145,17 @@ async fn send(
         _ => wanted(headers, size),
     };
     let (status, range, span) = answer(part, size)?;
-    let Ok(permit) = Arc::clone(app.downloads().sending()).try_acquire_owned() else {
-        let error = ApiError::new(
-            ErrorCode::Unavailable,
-            "too many downloads at the same time",
-        );
-        return Err(error.retry_after(5));
-    };
+    let mut permit = None;
+    if size > SMALL_MAX {
+        let Ok(one) = Arc::clone(app.downloads().sending()).try_acquire_owned() else {
+            let error = ApiError::new(
+                ErrorCode::Unavailable,
+                "too many downloads at the same time",
+            );
+            return Err(error.retry_after(5));
+        };
+        permit = Some(one);
+    }
     let body = Body::from_stream(served.stream(range, permit));
     Ok((status, common, span, body).into_response())
 }

@@ -82,7 +82,11 @@ pub async fn get(
     let heads = app.heads();
     let action = heads.action(&repo, &change, number(&operation)?).await?;
     let after = match page.cursor.as_deref().map(cursor::decode).transpose()? {
-        Some(at) => u64::from_be_bytes(at.try_into().map_err(|_| wrong_cursor())?),
+        Some(at) => {
+            let at = u64::from_be_bytes(at.try_into().map_err(|_| wrong_cursor())?);
+            let is_within = (action.first..action.last).contains(&at);
+            is_within.then_some(at).ok_or_else(wrong_cursor)?
+        }
         None => 0,
     };
     let limit = page.limit.unwrap_or(PAGE_LIMIT_DEFAULT);

@@ -1,6 +1,9 @@
 //! The operation log, undo and restore over REST.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestServer};
@@ -236,6 +239,15 @@ async fn paths_are_restored_and_what_is_wrong_is_refused() {
         .get(&server.admin, &format!("{CHANGE}/operations?cursor=x"))
         .await;
     wrong.refused(400, "INVALID_CURSOR");
+    // A number, but none of the action's.
+    let list = server.operations("").await;
+    let id = list["actions"][0]["id"].as_str().unwrap();
+    for number in [u64::MAX, 0, 1 << 40] {
+        let cursor = URL_SAFE_NO_PAD.encode([&[2][..], &number.to_be_bytes()].concat());
+        let path = format!("{CHANGE}/operations/{id}?cursor={cursor}");
+        let wrong = server.get(&server.admin, &path).await;
+        wrong.refused(400, "INVALID_CURSOR");
+    }
     let (_, reader) = server.key(json!({"scopes": ["read"]})).await;
     let path = format!("{CHANGE}/undo");
     server

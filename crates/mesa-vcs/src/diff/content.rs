@@ -14,6 +14,10 @@ use crate::{
     tree::{TreeSource, TreeValue, VcsError, source::CONTENT_BATCH_BYTES},
 };
 
+/// What a line that is shown counts for beside its bytes: it is a value of its own, and one of an
+/// answer's.
+pub(crate) const LINE_BYTES: u64 = 128;
+
 /// How much to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,7 +26,8 @@ pub struct ContentOptions {
     pub blob_bytes_max: u64,
     /// Files after this many are not shown.
     pub files_max: usize,
-    /// Once this many bytes of content were compared, further files are not shown.
+    /// Once this many bytes of content were compared, further files are not shown. A line shown
+    /// counts for 128 more.
     pub total_bytes_max: u64,
     /// Lines of context.
     pub context: usize,
@@ -117,13 +122,20 @@ pub async fn diff_contents<S: TreeSource>(
                 .sum::<u64>();
             diffs.push(if diffs.len() >= options.files_max {
                 ContentDiff::omitted(Omitted::FileLimit)
-            } else if total + size > options.total_bytes_max {
-                // Whatever comes later is not shown either, so that one sees where it ends.
-                total = u64::MAX / 2;
-                ContentDiff::omitted(Omitted::TooLarge)
             } else {
                 total += size;
-                compare(entry, &loaded, options)
+                let mut diff = None;
+                if total <= options.total_bytes_max {
+                    let compared = compare(entry, &loaded, options);
+                    let lines = compared.hunks.iter().map(|hunk| hunk.lines.len());
+                    total += lines.sum::<usize>() as u64 * LINE_BYTES;
+                    diff = Some(compared).filter(|_| total <= options.total_bytes_max);
+                }
+                diff.unwrap_or_else(|| {
+                    // Whatever comes later is not shown either, so that one sees where it ends.
+                    total = u64::MAX / 2;
+                    ContentDiff::omitted(Omitted::TooLarge)
+                })
             });
         }
     }

@@ -28,7 +28,7 @@ pub enum ConflictKind {
     Binary,
     /// At least one side is too large to be merged by lines: side files.
     TooLarge,
-    /// Something else than a regular file takes part: side files.
+    /// Something else than a regular file takes part, or it is not about contents: side files.
     Types,
 }
 
@@ -38,6 +38,21 @@ impl Conflict {
         self.terms.simplify_by(|a, b| {
             a.as_ref().map(TreeValue::substance) == b.as_ref().map(TreeValue::substance)
         })
+    }
+
+    /// The same conflict with more terms. Those added cancel; the first and the last stay so.
+    #[must_use]
+    pub fn padded(&self, terms: usize) -> Self {
+        let mut all = self.terms.clone().into_terms();
+        let first = all[0].clone();
+        while all.len() < terms {
+            all.splice(1..1, [first.clone(), first.clone()]);
+        }
+        let mut padded = self.clone();
+        if let Some(terms) = Merge::from_terms(all) {
+            padded.terms = terms;
+        }
+        padded
     }
 
     /// The contents of a conflict of regular files with their labels, without terms that cancel;

@@ -170,13 +170,34 @@ fn contents_are_shown_within_bounds() {
     );
     assert_eq!(contents[0].hunks.len(), 1);
     options.files_max = 100;
-    options.total_bytes_max = 4;
+    options.total_bytes_max = 4 + 2 * crate::diff::content::LINE_BYTES;
     let contents = block_on(diff_contents(&store, &found.entries, &options)).expect("reads");
     let shown: Vec<_> = contents
         .iter()
         .map(|content| content.omitted.is_none())
         .collect();
     assert_eq!(shown, [true, false, false, false]);
+}
+
+#[test]
+fn many_short_lines_count_for_what_they_take() {
+    let store = store();
+    let lines = vec![b'\n'; 10_000];
+    let names: Vec<String> = (0..8).map(|n| n.to_string()).collect();
+    let all: Vec<(&str, &[u8])> = names.iter().map(|name| (&name[..], &lines[..])).collect();
+    let before = files(&store, &[]);
+    let after = files(&store, &all);
+    let found = diff(&store, &before, &after, DiffOptions::git());
+    let options = ContentOptions {
+        total_bytes_max: 4_000_000,
+        ..ContentOptions::default()
+    };
+    let contents = block_on(diff_contents(&store, &found.entries, &options)).expect("reads");
+    let shown = contents.iter().filter(|content| content.omitted.is_none());
+    assert_eq!(shown.count(), 3, "1,290,000 each, not 10,000");
+    assert_eq!(contents.last().unwrap().omitted, Some(Omitted::TooLarge));
+    let lines = contents.iter().flat_map(|content| &content.hunks);
+    assert_eq!(lines.map(|hunk| hunk.lines.len()).sum::<usize>(), 30_000);
 }
 
 fn git(dir: &Path, args: &[&str]) {

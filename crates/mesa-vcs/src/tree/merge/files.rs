@@ -135,6 +135,9 @@ async fn run<S: TreeStore>(
         let texts = parts.terms.map(|(content, _)| bytes_of(*content));
         let kind = if texts.iter().any(|text| text::is_binary(text)) {
             Some(ConflictKind::Binary)
+        } else if parts.executable.is_none() && parts.terms.is_resolved() {
+            // A mode against a deletion: there is nothing to be shown in the content.
+            Some(ConflictKind::Types)
         } else if parts.executable.is_none() {
             Some(ConflictKind::Text)
         } else {
