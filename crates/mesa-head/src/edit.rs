@@ -9,7 +9,7 @@ pub(crate) mod plan;
 use bytes::Bytes;
 use mesa_object::tree::NodeRecord;
 use mesa_repo::{Actor, Signature};
-use mesa_types::{ChangeId, CommitOid, ContentRef, EntryName, Nanos, NodeKind};
+use mesa_types::{BookmarkName, ChangeId, CommitOid, ContentRef, EntryName, Nanos, NodeKind};
 use mesa_vcs::tree::TreePath;
 
 use crate::{
@@ -169,7 +169,7 @@ impl Prepared {
 }
 
 /// What must hold when the write happens.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Expect {
     /// The head's change.
     pub change: Option<ChangeId>,
@@ -177,6 +177,8 @@ pub(crate) struct Expect {
     pub commit: Option<CommitOid>,
     /// Its last operation.
     pub seq: Option<u64>,
+    /// What names it: the bookmark the write goes by.
+    pub bookmark: Option<BookmarkName>,
 }
 
 /// A write of the server's.

@@ -89,6 +89,11 @@ pub(crate) struct State {
     pub recommitting: bool,
     /// Writes of the server's that wait until nobody decides alone.
     pub edits: VecDeque<edit::Waiting>,
+    /// Bookmarks by which unsealed operations were written, with the sequence of the last: they go
+    /// along with those.
+    pub named: std::collections::HashMap<String, u64>,
+    /// Removes what a resolved conflict was shown in, as soon as nobody decides alone.
+    pub leftovers: Option<Box<crate::edit::Edit>>,
     /// Who wants the change closed.
     pub closing: Vec<roll::Closing>,
     /// Who wants the head held still.
@@ -118,6 +123,13 @@ impl State {
     /// The newest commit of the change.
     pub fn commit(&self) -> Option<GitOid> {
         oid(&self.row.commit)
+    }
+
+    /// The head leaves memory: nobody waits here any more.
+    fn turn_away(&mut self) {
+        self.edits.clear();
+        self.closing.clear();
+        self.freezers.clear();
     }
 
     /// Root object of the base.

@@ -160,7 +160,12 @@ impl Heads {
         request: v1::SealRequest,
     ) -> Result<v1::SealResponse> {
         let (head, _) = self.session(caller, &request.session).await?;
-        let at = self.call(&caller.org, &head, Command::Seal).await?;
+        let at = self
+            .call(&caller.org, &head, |reply| Command::Seal {
+                change: None,
+                reply,
+            })
+            .await?;
         let parent = self.pending_parent(&caller.org, &head, at.change).await?;
         Ok(v1::SealResponse {
             parent_change_id: parent.map_or_else(String::new, |id| id.to_string()),
@@ -197,21 +202,34 @@ impl Heads {
     /// Seals a change: everything its head acknowledged so far is in the commit named in the
     /// answer. A change without a live head is sealed already.
     pub async fn seal(&self, org: &OrgId, repo: &RepoId, change: &ChangeId) -> Result<SealedAt> {
-        let record = self.inner.catalog.change(org, repo, change).await?;
-        let record = record
-            .ok_or_else(|| HeadError::not_found("CHANGE_NOT_FOUND", "there is no such change"))?;
-        match &record.head {
-            Some(head) => match self.at_rest(org, head, change).await? {
-                Some(at) => Ok(at),
-                None => self.call(org, head, Command::Seal).await,
-            },
-            None => Ok(SealedAt {
-                change: *change,
-                commit: record.commit,
-                head_seq: 0,
-                root: record.root,
-            }),
+        const ATTEMPTS: usize = 8;
+        for _ in 0..ATTEMPTS {
+            let record = self.inner.catalog.change(org, repo, change).await?;
+            let record = record.ok_or_else(|| {
+                HeadError::not_found("CHANGE_NOT_FOUND", "there is no such change")
+            })?;
+            let Some(head) = &record.head else {
+                return Ok(SealedAt {
+                    change: *change,
+                    commit: record.commit,
+                    head_seq: 0,
+                    root: record.root,
+                });
+            };
+            if let Some(at) = self.at_rest(org, head, change).await? {
+                return Ok(at);
+            }
+            let sealed = self.call(org, head, |reply| Command::Seal {
+                change: Some(*change),
+                reply,
+            });
+            match sealed.await {
+                // It was closed meanwhile: its record says what it became.
+                Err(error) if error.code == "CHANGE_LEFT" => {}
+                answer => return answer,
+            }
         }
+        Err(HeadError::gone())
     }
 
     /// Where a head is sealed, if nothing came after: its row says so, and nothing is loaded or
@@ -237,14 +255,15 @@ impl Heads {
             return Ok(None);
         };
         let row: crate::rows::HeadRow = crate::rows::decode(&stored.value)?;
-        Ok(
-            (row.seq == row.sealed_seq && !row.recommit).then(|| SealedAt {
-                change: *change,
-                commit: crate::head::oid(&row.commit),
-                head_seq: row.sealed_seq,
-                root: mesa_types::ObjectId::from_slice(&row.base),
-            }),
-        )
+        let here = crate::head::change_id(&row.change) == *change;
+        let commit = crate::head::oid(&row.commit);
+        let rests = row.seq == row.sealed_seq && !row.recommit && commit.is_some();
+        Ok((here && rests).then(|| SealedAt {
+            change: *change,
+            commit,
+            head_seq: row.sealed_seq,
+            root: mesa_types::ObjectId::from_slice(&row.base),
+        }))
     }
 
     /// Seals every live head and drops it from memory: for shutdown. Streams end; clients connect
@@ -353,6 +372,8 @@ impl Heads {
             if live.commands.send(command(reply)).await.is_err() {
                 continue;
             }
+            // What the head holds is not to outlive it because of this call.
+            drop(live);
             if let Ok(answer) = answer.await {
                 return answer;
             }

@@ -78,7 +78,8 @@ pub struct HeadRow {
     /// The change's description is newer than its commit.
     #[prost(bool, tag = "17")]
     pub recommit: bool,
-    /// The changes it had before, oldest first; the newest 64 of them.
+    /// The changes it had before, oldest first; the newest 64 of them. Of one that never existed,
+    /// the change it was to be on top of.
     #[prost(message, repeated, tag = "18")]
     pub past: Vec<PastChange>,
     /// Conflicts that a write of the server's left, until the next seal: their object. Empty: those
@@ -88,6 +89,10 @@ pub struct HeadRow {
     /// A write of the server's left no conflicts; until the next seal.
     #[prost(bool, tag = "20")]
     pub no_conflicts: bool,
+    /// Sequence of the step with which the head last got another base than its own seals'; 0 = it
+    /// never did.
+    #[prost(uint64, tag = "21")]
+    pub moved_seq: u64,
     /// Since when `base` is the base; 0 = since it was created.
     #[prost(sint64, tag = "30")]
     pub base_ns: i64,
@@ -156,6 +161,9 @@ pub struct PastChange {
     /// Everything up to here is in it.
     #[prost(uint64, tag = "5")]
     pub seq: u64,
+    /// The head's own change never existed: this is the one it was to be on top of.
+    #[prost(bool, tag = "6")]
+    pub parent: bool,
 }
 
 /// A change that does not exist yet.
@@ -230,6 +238,9 @@ pub struct SessionRow {
     /// The bookmark it follows; empty = none.
     #[prost(string, tag = "16")]
     pub bookmark: String,
+    /// It only began at the bookmark, which does not go along.
+    #[prost(bool, tag = "17")]
+    pub isolated: bool,
 }
 
 /// Consecutive file ids.
@@ -294,6 +305,14 @@ pub fn member_prefix(org: &OrgId, head: &HeadId) -> Key {
         .text("s")
         .text(head.as_str())
         .into()
+}
+
+/// The session of such a key.
+pub fn member_of(org: &OrgId, head: &HeadId, key: &Key) -> Option<SessionId> {
+    let rest = key.0.strip_prefix(&member_prefix(org, head).0[..])?;
+    // Texts are closed by these two bytes.
+    let text = std::str::from_utf8(rest.strip_suffix(&[0, 1])?).ok()?;
+    text.parse().ok()
 }
 
 /// What every head's key of an org begins with.
@@ -376,6 +395,15 @@ pub fn log_entry(value: &Bytes) -> Result<v1::LogEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_is_read_back_from_its_key() {
+        let (org, head) = (OrgId::from_unique("1"), HeadId::from_unique("2"));
+        let session = SessionId::from_unique("3");
+        let key = member_key(&org, &head, &session);
+        assert_eq!(member_of(&org, &head, &key), Some(session));
+        assert_eq!(member_of(&org, &HeadId::from_unique("4"), &key), None);
+    }
 
     #[test]
     fn rows_carry_a_version() {

@@ -31,6 +31,8 @@ pub struct RawSession {
     pub lease: u64,
     /// Sequence last seen.
     pub head_seq: u64,
+    /// The last of its operations known to be acknowledged.
+    pub acked: u64,
     /// Who makes its operations: the first of them; nobody known if empty.
     pub actors: Vec<v1::Actor>,
     /// The stream, while attached.
@@ -64,6 +66,7 @@ impl RawSession {
             next: opened.acked_client_seq + 1,
             lease: 0,
             head_seq: opened.head_seq,
+            acked: opened.acked_client_seq,
             actors: Vec::new(),
             stream: None,
             org,
@@ -120,7 +123,10 @@ impl RawSession {
             Some(Ok(message)) => {
                 let kind = message.kind.expect("a known message");
                 match &kind {
-                    Kind::Ack(ack) => self.head_seq = self.head_seq.max(ack.head_seq),
+                    Kind::Ack(ack) => {
+                        self.head_seq = self.head_seq.max(ack.head_seq);
+                        self.acked = self.acked.max(ack.client_seq);
+                    }
                     Kind::Event(event) => {
                         let entry = event.entry.as_ref().expect("an entry");
                         let last = entry.first_seq + entry.ops.len() as u64 - 1;
@@ -362,13 +368,19 @@ impl RawSession {
 
     /// The answer to resuming this session.
     pub async fn resume(&self) -> Result<v1::OpenHeadResponse, SyncError> {
+        self.resume_or(false).await
+    }
+
+    /// The answer to resuming this session, or to giving it up.
+    pub async fn resume_or(&self, give_up: bool) -> Result<v1::OpenHeadResponse, SyncError> {
         let repo = self.opened.repo.as_ref().map_or("", |repo| &repo.name);
         let resume = v1::Resume {
             session: self.opened.session.clone(),
             token: self.token.clone(),
-            acked_client_seq: 0,
+            acked_client_seq: self.acked,
             head_seq: self.head_seq,
             last_client_seq: self.next - 1,
+            give_up,
         };
         let request = v1::OpenHeadRequest {
             resume: Some(resume),

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use mesa_meta::Table;
 use mesa_proto::v1::{self, client_message, server_message::Kind};
-use mesa_types::{Nanos, SessionId};
+use mesa_types::{ChangeId, Nanos, SessionId};
 use tokio::sync::mpsc;
 
 use super::{
     Head, State,
     command::{Access, Command, Joined, Reply, SealedAt, wire_range},
+    edit::moved_on,
     roll::Closing,
     session::Session,
     turn::Turn,
@@ -24,13 +25,22 @@ pub(crate) const COMMANDS_MAX: usize = 64;
 /// Longest sleep, so that a head driven by another clock than the runtime's is never late by more.
 const NAP_MAX: Duration = Duration::from_millis(500);
 
+/// Somebody who waits for a seal.
+struct Sealing {
+    /// Of this change and no other.
+    change: Option<ChangeId>,
+    /// Everything up to here is to be in it.
+    seq: u64,
+    reply: Reply<SealedAt>,
+}
+
 /// Runs a head until it is idle, stopped or lost. `gone` is called before the last answer.
 pub(crate) async fn run(
     head: Arc<Head>,
     mut inbox: mpsc::Receiver<Command>,
     gone: impl FnOnce() + Send,
 ) {
-    let mut waiting: Vec<(u64, Reply<SealedAt>)> = Vec::new();
+    let mut waiting: Vec<Sealing> = Vec::new();
     let mut stopping: Vec<Reply<()>> = Vec::new();
     loop {
         let nap = nap(&head).await;
@@ -74,12 +84,13 @@ pub(crate) async fn run(
         }
     }
     inbox.close();
+    head.state.write().await.turn_away();
     gone();
     for reply in stopping {
         let _ = reply.send(Ok(()));
     }
-    // Commands that were queued are dropped: their callers see the reply channel close and load
-    // the head again.
+    // Commands that were queued, and replies that waited here, are dropped: their callers see the
+    // reply channel close and load the head again.
 }
 
 /// One turn. Answers whether the head is to leave memory.
@@ -88,7 +99,7 @@ async fn turn(
     state: &mut State,
     first: Option<Command>,
     inbox: &mut mpsc::Receiver<Command>,
-    waiting: &mut Vec<(u64, Reply<SealedAt>)>,
+    waiting: &mut Vec<Sealing>,
     stopping: &mut Vec<Reply<()>>,
 ) -> Result<bool> {
     let mut turn = Turn::new(head, state);
@@ -98,7 +109,11 @@ async fn turn(
     while let Some(command) = next {
         turn.state.idle_since = turn.now;
         match command {
-            Command::Seal(reply) => waiting.push((turn.state.row.seq, reply)),
+            Command::Seal { change, reply } => waiting.push(Sealing {
+                change,
+                seq: turn.state.row.seq,
+                reply,
+            }),
             Command::Stop(reply) => {
                 // Without streams nothing new comes in that would have to be sealed.
                 turn.state.stopping = true;
@@ -108,8 +123,8 @@ async fn turn(
             Command::Built(built) => {
                 if let Some(error) = built.as_ref().as_ref().err() {
                     // Who waits is told; the head itself tries again later.
-                    for (_, reply) in waiting.drain(..) {
-                        turn.answer(reply, Err(error.again()));
+                    for sealing in waiting.drain(..) {
+                        turn.answer(sealing.reply, Err(error.again()));
                     }
                     for closing in std::mem::take(&mut turn.state.closing) {
                         turn.answer(closing.reply, Err(error.again()));
@@ -135,19 +150,13 @@ async fn turn(
     turn.check_recall();
     turn.drop_closed_streams();
     turn.run_parked().await?;
+    // While the head still has the change they ask for.
+    turn.answer_sealed(waiting);
     turn.close_changes().await?;
     turn.freeze_next();
-
-    let sealed = turn.state.row.sealed_seq;
-    for (seq, reply) in std::mem::take(waiting) {
-        if seq <= sealed && !turn.state.row.recommit && !turn.state.recommitting {
-            let at = turn.state.sealed_at();
-            turn.answer(reply, Ok(at));
-        } else if reply.is_closed() {
-            // The caller gave up.
-        } else {
-            waiting.push((seq, reply));
-        }
+    turn.answer_sealed(waiting);
+    if !waiting.is_empty() || !turn.state.freezers.is_empty() {
+        turn.want_commit();
     }
     let wanted = !waiting.is_empty()
         || !stopping.is_empty()
@@ -160,6 +169,7 @@ async fn turn(
     let at_rest = turn.state.sealing.is_none() && !turn.state.needs_seal();
     let busy = turn.state.frozen.is_some()
         || !turn.state.edits.is_empty()
+        || turn.state.leftovers.is_some()
         || !turn.state.closing.is_empty()
         || !turn.state.freezers.is_empty();
     let idle =
@@ -183,8 +193,11 @@ async fn nap(head: &Head) -> Duration {
     let held = state.frozen.as_ref().map(|held| held.until);
     // A close that has to wait for another turn.
     let close = (!state.closing.is_empty() && state.sealing.is_none()).then_some(now);
+    // A write that has to.
+    let free = state.frozen.is_none() && state.lease.exclusive.is_none();
+    let edit = (!state.edits.is_empty() && free).then_some(now);
     let idle = Nanos(state.idle_since.0 + head.config.idle.0);
-    let next = [state.seal_due(head), recall, held, close, Some(idle)]
+    let next = [state.seal_due(head), recall, held, close, edit, Some(idle)]
         .into_iter()
         .flatten()
         .min()
@@ -213,9 +226,12 @@ impl Turn<'_> {
                 session,
                 token,
                 last_client_seq,
+                give_up,
                 reply,
             } => {
-                let resumed = self.resume(&session, &token, last_client_seq).await?;
+                let resumed = self
+                    .resume(&session, &token, last_client_seq, give_up)
+                    .await?;
                 self.answer(reply, resumed);
             }
             Command::Attach {
@@ -265,6 +281,9 @@ impl Turn<'_> {
             }
             Command::Freeze(reply) => self.state.freezers.push_back(reply),
             Command::Thaw { token, thaw, reply } => self.thaw(token, thaw, reply).await?,
+            Command::ThawWith { token, edit, reply } => {
+                self.thaw_with(token, *edit, reply).await?;
+            }
             Command::Expire { session, reply } => {
                 let ended = self.expire(&session).await?;
                 self.answer(reply, Ok(ended));
@@ -287,9 +306,26 @@ impl Turn<'_> {
                 }
                 self.answer(reply, Ok(()));
             }
-            Command::Built(_) | Command::Seal(_) | Command::Stop(_) => {}
+            Command::Built(_) | Command::Seal { .. } | Command::Stop(_) => {}
         }
         Ok(())
+    }
+
+    /// Answers those whose seal is done, and those whose change the head left.
+    fn answer_sealed(&mut self, waiting: &mut Vec<Sealing>) {
+        let row = &self.state.row;
+        let (current, sealed) = (self.state.change(), row.sealed_seq);
+        let unsaid = row.recommit || self.state.recommitting || self.state.lacks_commit();
+        for sealing in std::mem::take(waiting) {
+            if sealing.change.is_some_and(|change| change != current) {
+                self.answer(sealing.reply, Err(moved_on()));
+            } else if sealing.seq <= sealed && !unsaid {
+                let at = self.state.sealed_at();
+                self.answer(sealing.reply, Ok(at));
+            } else if !sealing.reply.is_closed() {
+                waiting.push(sealing);
+            }
+        }
     }
 
     async fn message(

@@ -369,6 +369,10 @@ impl Turn<'_> {
         self.touch_head();
         if let Some(id) = id {
             self.touch_session(id);
+            if let Some(name) = self.followed_by(id) {
+                let seq = self.state.row.seq;
+                self.state.named.insert(name, seq);
+            }
         }
         let entry = Arc::new(entry);
         self.state.recent.push(Arc::clone(&entry));

@@ -52,11 +52,16 @@ impl Turn<'_> {
         id: &SessionId,
         token: &[u8],
         last_client_seq: u64,
+        give_up: bool,
     ) -> Result<Result<Resumed>> {
         if !self.load_session(id).await? {
             return Ok(Err(HeadError::no_session()));
         }
-        let reason = self.judge(id, token, last_client_seq);
+        let mut reason = self.judge(id, token, last_client_seq);
+        if give_up && reason.is_none() {
+            self.fence(id, "given up", "the client cannot go on in this head");
+            reason = self.judge(id, token, last_client_seq);
+        }
         let facts = self.facts();
         let span = match self.state.sessions.get(id) {
             Some(session) if reason.is_none() && !session.row.read_only => {
@@ -159,6 +164,7 @@ impl Turn<'_> {
                 acked_client_seq,
                 head_seq,
                 replay_events: missed.is_some(),
+                moved_seq: self.state.row.moved_seq,
             }),
         );
         for entry in missed.unwrap_or_default() {
@@ -187,6 +193,7 @@ impl Turn<'_> {
             )));
         }
         self.forget_session(id);
+        self.shorten_follows().await?;
         self.discard_unused().await?;
         Ok(Ok(()))
     }
@@ -201,6 +208,7 @@ impl Turn<'_> {
             }
         }
         self.forget_session(id);
+        self.shorten_follows().await?;
         self.discard_unused().await?;
         Ok(true)
     }
@@ -215,6 +223,82 @@ impl Turn<'_> {
         let member = rows::member_key(org, &self.head.id, id);
         self.batch.delete(Table::Heads, member);
         self.sessions_gone.insert(id.clone());
+    }
+
+    /// Only bookmarks that a session of the head still follows go along with it.
+    pub async fn shorten_follows(&mut self) -> Result<()> {
+        if self.state.row.follows.is_empty() {
+            return Ok(());
+        }
+        let (followed, any) = self.followed().await?;
+        let before = self.state.row.follows.len();
+        let row = &mut self.state.row;
+        row.follows.retain(|name| followed.contains(name));
+        let mut dropped = Vec::new();
+        // Who opens the bookmark next goes on here if nobody else can write here.
+        if let Some(pending) = row.pending.as_mut().filter(|_| any) {
+            let bookmarks = std::mem::take(&mut pending.bookmarks);
+            (pending.bookmarks, dropped) = bookmarks
+                .into_iter()
+                .partition(|name| followed.contains(name));
+        }
+        if self.state.row.follows.len() < before || !dropped.is_empty() {
+            self.touch_head();
+        }
+        for name in dropped {
+            if let Ok(name) = name.parse::<BookmarkName>() {
+                let key = rows::pending_key(self.head.org(), &self.head.repo, &name);
+                self.drop_pending_key(key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bookmark a session follows.
+    pub fn followed_by(&self, id: &SessionId) -> Option<String> {
+        let row = &self.state.sessions.get(id)?.row;
+        (!row.isolated && !row.bookmark.is_empty()).then(|| row.bookmark.clone())
+    }
+
+    /// The bookmarks that sessions of the head follow, and whether it has any session.
+    async fn followed(&self) -> Result<(BTreeSet<String>, bool)> {
+        const STEP: usize = 256;
+        let (org, head) = (self.head.org(), &self.head.id);
+        let meta = self.head.catalog.meta();
+        let (mut followed, mut any) = (BTreeSet::new(), false);
+        let mut note = |row: &SessionRow| {
+            any |= row.fenced.is_empty();
+            if row.fenced.is_empty() && !row.isolated && !row.bookmark.is_empty() {
+                followed.insert(row.bookmark.clone());
+            }
+        };
+        // Those that came in this turn are not stored yet.
+        for session in self.state.sessions.values() {
+            note(&session.row);
+        }
+        let mut range = Range::prefix(rows::member_prefix(org, head));
+        loop {
+            let page = meta.scan(Table::Heads, &range, STEP, false).await?;
+            let ids = page.iter();
+            let ids = ids.filter_map(|entry| rows::member_of(org, head, &entry.key));
+            let unknown = |id: &SessionId| {
+                !self.sessions_gone.contains(id) && !self.state.sessions.contains_key(id)
+            };
+            let ids = ids.filter(unknown);
+            let keys: Vec<_> = ids.map(|id| rows::session_key(org, &id)).collect();
+            let stored = meta.get_many(Table::Sessions, &keys).await?;
+            for stored in stored.into_iter().flatten() {
+                note(&rows::decode(&stored.value)?);
+            }
+            match page.last() {
+                Some(last) if page.len() == STEP => {
+                    let mut start = last.key.0.to_vec();
+                    start.push(0);
+                    range.start = mesa_meta::Key(start.into());
+                }
+                _ => return Ok((followed, any)),
+            }
+        }
     }
 
     /// A head whose change does not exist vanishes with its last session.

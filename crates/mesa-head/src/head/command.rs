@@ -29,6 +29,8 @@ pub(crate) enum Command {
         session: SessionId,
         token: Bytes,
         last_client_seq: u64,
+        /// The client cannot go on in this head.
+        give_up: bool,
         reply: Reply<Resumed>,
     },
     /// The first message of a stream.
@@ -81,8 +83,17 @@ pub(crate) enum Command {
         thaw: Thaw,
         reply: Reply<()>,
     },
-    /// Seal everything up to now.
-    Seal(Reply<SealedAt>),
+    /// Go on with a write.
+    ThawWith {
+        token: u64,
+        edit: Box<Edit>,
+        reply: Reply<Edited>,
+    },
+    /// Seal everything up to now. With a change: `CHANGE_LEFT` once the head has another one.
+    Seal {
+        change: Option<ChangeId>,
+        reply: Reply<SealedAt>,
+    },
     /// A seal that ran beside the head has its objects.
     Built(Box<Result<Built>>),
     /// Seal and leave memory.

@@ -8,7 +8,7 @@ use mesa_proto::v1;
 use mesa_repo::{ChangeState, RecordBatch};
 use mesa_types::{HeadId, limits};
 
-use super::{append::Entry, command::Reply, materialize::Birth, turn::Turn};
+use super::{append::Entry, change_id, command::Reply, materialize::Birth, turn::Turn};
 use crate::{
     edit::{ConflictEdit, Describe, Edit, Edited, plan::Plan},
     error::{HeadError, HeadErrorKind, Result},
@@ -46,6 +46,20 @@ impl Turn<'_> {
     /// Takes the writes that wait, unless somebody decides alone.
     pub async fn run_edits(&mut self) -> Result<()> {
         while self.state.frozen.is_none() && self.state.lease.exclusive.is_none() {
+            if let Some(edit) = self.state.leftovers.take() {
+                // Nobody waits for an answer.
+                let (reply, _) = tokio::sync::oneshot::channel();
+                self.edit_now(*edit, reply).await?;
+                let seq = self.state.row.seq;
+                for closing in &mut self.state.closing {
+                    closing.seq = closing.seq.max(seq);
+                }
+            }
+            let says = |(edit, _): &Waiting| !edit.describe.is_empty();
+            if self.change_written && self.state.edits.front().is_some_and(says) {
+                // The record it changes is in this turn's batch: the next turn.
+                break;
+            }
             let Some((edit, reply)) = self.state.edits.pop_front() else {
                 break;
             };
@@ -57,14 +71,19 @@ impl Turn<'_> {
     }
 
     pub(super) async fn edit_now(&mut self, edit: Edit, reply: Reply<Edited>) -> Result<()> {
-        if self.state.recent.has_writer(&edit.id) {
-            let change = self.state.change();
+        if let Some(done) = self.state.recent.written_by(&edit.id) {
+            // The head may have gone on to another change since.
+            let change = change_id(&done.change);
             let exists = true;
             self.answer(reply, Ok(Edited { change, exists }));
             return Ok(());
         }
         if let Err(error) = self.check_expected(&edit) {
             self.answer(reply, Err(error));
+            return Ok(());
+        }
+        if !self.is_named_here(&edit).await? {
+            self.answer(reply, Err(moved_on()));
             return Ok(());
         }
         let (packs, tree) = (&self.head.packs, &mut self.state.tree);
@@ -129,6 +148,26 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the bookmark a write goes by still names the head's change, or what that is to be
+    /// on top of.
+    async fn is_named_here(&self, edit: &Edit) -> Result<bool> {
+        let Some(name) = &edit.expect.bookmark else {
+            return Ok(true);
+        };
+        let (org, repo) = (self.head.org(), &self.head.repo);
+        let here = match &self.state.row.pending {
+            Some(pending) => pending.parent(),
+            None => self.state.change(),
+        };
+        // A change of this turn's is not stored yet, nor is the bookmark's move to it.
+        let moved = self.moves.get(name).copied();
+        if let Some(moved) = moved {
+            return Ok(moved == here);
+        }
+        let read = self.head.catalog.bookmark(org, repo, name).await?;
+        Ok(read.is_some_and(|read| read.change == here))
     }
 
     /// Changes what is in conflict.
@@ -196,7 +235,12 @@ impl Turn<'_> {
                 }
             }
         }
-        self.log(None, row.entry).await
+        self.log(None, row.entry).await?;
+        if let (Some(name), false) = (&edit.expect.bookmark, ops.is_empty()) {
+            let seq = self.state.row.seq;
+            self.state.named.insert(name.to_string(), seq);
+        }
+        Ok(())
     }
 
     fn new_row(&self, edit: &Edit, first: u64) -> Entry {
@@ -258,7 +302,7 @@ fn is_callers(error: &HeadError) -> bool {
         || error.code == "HEAD_RELOADED"
 }
 
-fn moved_on() -> HeadError {
+pub(super) fn moved_on() -> HeadError {
     HeadError::new(
         HeadErrorKind::Unavailable,
         "CHANGE_LEFT",

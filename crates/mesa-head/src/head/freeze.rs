@@ -8,33 +8,87 @@ use mesa_meta::{Batch, Table};
 use mesa_proto::v1::{self, server_message::Kind};
 use mesa_repo::ChangeState;
 use mesa_types::{BookmarkName, ChangeId, CommitOid, Nanos, ObjectId};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    command::{Reply, SealedAt},
+    command::{Command, Reply, SealedAt},
     recent::Recent,
     turn::Turn,
 };
 use crate::{
     content::Unsealed,
-    edit::Edit,
+    edit::{Edit, Edited},
     error::{HeadError, Result},
     load,
-    rows::{self, Pending},
+    rows::{self, PastChange, Pending},
     versions::table::Table as Conflicts,
 };
 
 /// A head that is held still longer than this goes on.
 const FROZEN_MAX: Nanos = Nanos(20 * 1_000_000_000);
 
-/// A head held still.
-#[derive(Debug, Clone)]
+/// A head held still, as long as this lives.
+#[derive(Debug)]
 pub(crate) struct Frozen {
-    /// Names this freeze.
-    pub token: u64,
+    /// Ends the freeze.
+    pub hold: Hold,
     /// Where it is sealed; of a pending head: what it is on top of.
     pub at: SealedAt,
     /// The change does not exist.
     pub pending: bool,
+}
+
+/// The end of a freeze. Dropped, also together with a caller that went away, it lets the head go
+/// on as it is.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    token: Option<u64>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Hold {
+    /// Ends the freeze.
+    pub async fn end(self, thaw: Thaw) -> Result<()> {
+        self.ask(|token, reply| Command::Thaw { token, thaw, reply })
+            .await
+    }
+
+    /// Ends the freeze with a write.
+    pub async fn end_with(self, edit: Box<Edit>) -> Result<Edited> {
+        self.ask(|token, reply| Command::ThawWith { token, edit, reply })
+            .await
+    }
+
+    async fn ask<T>(mut self, command: impl FnOnce(u64, Reply<T>) -> Command) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let token = self.token.ok_or_else(HeadError::gone)?;
+        let sent = self.commands.send(command(token, reply)).await;
+        sent.map_err(|_| HeadError::gone())?;
+        // The head has it, whatever becomes of the caller.
+        self.token = None;
+        answer.await.map_err(|_| HeadError::gone())?
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let Some(token) = self.token else { return };
+        let (reply, _) = oneshot::channel();
+        let thaw = Command::Thaw {
+            token,
+            thaw: Thaw::AsIs,
+            reply,
+        };
+        if let Err(mpsc::error::TrySendError::Full(thaw)) = self.commands.try_send(thaw)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let commands = self.commands.clone();
+            runtime.spawn(async move {
+                // A head that left memory is not held still any more.
+                let _ = commands.send(thaw).await;
+            });
+        }
+    }
 }
 
 /// Where a held head goes on.
@@ -55,12 +109,10 @@ pub(crate) struct Onto {
 }
 
 /// How a freeze ends.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Thaw {
     /// Nothing happens.
     AsIs,
-    /// A write is made first.
-    Edit(Box<Edit>),
     /// Rows that move names, and where the head goes with them.
     Onto(Box<Onto>, Batch),
 }
@@ -84,6 +136,8 @@ impl Turn<'_> {
             tracing::warn!(head = %self.head.id, "held still for too long");
             self.state.frozen = None;
         }
+        // Nobody waits for those whose callers went away.
+        self.state.freezers.retain(|reply| !reply.is_closed());
         if self.state.frozen.is_some() || self.state.freezers.is_empty() {
             return;
         }
@@ -95,14 +149,12 @@ impl Turn<'_> {
         if self.state.sealing.is_some()
             || self.state.needs_seal()
             || !self.state.closing.is_empty()
+            || self.state.leftovers.is_some()
             || (row.pending.is_none() && row.commit.is_empty())
         {
             return;
         }
-        while let Some(reply) = self.state.freezers.pop_front() {
-            if reply.is_closed() {
-                continue;
-            }
+        if let Some(reply) = self.state.freezers.pop_front() {
             self.state.streams += 1;
             let token = self.state.streams;
             self.state.frozen = Some(Held {
@@ -114,32 +166,22 @@ impl Turn<'_> {
             if let Some(row) = &self.state.row.pending {
                 at.change = row.parent();
             }
-            self.answer(reply, Ok(Frozen { token, at, pending }));
-            return;
+            let hold = Hold {
+                token: Some(token),
+                commands: self.head.commands.clone(),
+            };
+            self.answer(reply, Ok(Frozen { hold, at, pending }));
         }
     }
 
     /// Ends a freeze.
     pub async fn thaw(&mut self, token: u64, thaw: Thaw, reply: Reply<()>) -> Result<()> {
-        let held = self.state.frozen.as_ref().is_some_and(|h| h.token == token);
-        if !held {
-            self.answer(
-                reply,
-                Err(HeadError::conflict(
-                    "TOOK_TOO_LONG",
-                    "the change was written to before the operation was done: try again",
-                )),
-            );
+        if !self.end_freeze(token) {
+            self.answer(reply, Err(took_too_long()));
             return Ok(());
         }
-        self.state.frozen = None;
         match thaw {
             Thaw::AsIs => {}
-            Thaw::Edit(edit) => {
-                // Whoever asks for the same write again is answered what became of it.
-                let (answer, _) = tokio::sync::oneshot::channel();
-                self.edit_now(*edit, answer).await?;
-            }
             Thaw::Onto(onto, batch) => {
                 self.batch.conditions.extend(batch.conditions);
                 self.batch.writes.extend(batch.writes);
@@ -150,10 +192,38 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Ends a freeze with a write.
+    pub async fn thaw_with(&mut self, token: u64, edit: Edit, reply: Reply<Edited>) -> Result<()> {
+        if self.end_freeze(token) {
+            return self.edit_now(edit, reply).await;
+        }
+        self.answer(reply, Err(took_too_long()));
+        Ok(())
+    }
+
+    /// Whether the freeze is still the present one, which ends.
+    fn end_freeze(&mut self, token: u64) -> bool {
+        let held = self.state.frozen.as_ref().is_some_and(|h| h.token == token);
+        if held {
+            self.state.frozen = None;
+        }
+        held
+    }
+
     /// Gives the head another base.
     async fn rebase(&mut self, onto: Onto) -> Result<()> {
         let (org, repo) = (self.head.org().clone(), self.head.repo.clone());
         if let Some(pending) = self.state.row.pending.take() {
+            let row = &self.state.row;
+            let past = PastChange {
+                change: Bytes::copy_from_slice(&pending.parent().0),
+                commit: row.parent_commits.first().cloned().unwrap_or_default(),
+                generation: row.generation.saturating_sub(1),
+                root: row.base.clone(),
+                seq: row.sealed_seq,
+                parent: true,
+            };
+            self.remember(past);
             for name in &pending.bookmarks {
                 if let Ok(name) = name.parse::<BookmarkName>()
                     && !onto.bookmarks.contains(&name)
@@ -170,6 +240,7 @@ impl Turn<'_> {
         // Clients that were up to date before have to read everything again.
         row.seq += 1;
         row.sealed_seq = row.seq;
+        row.moved_seq = row.seq;
         row.base = crate::heads::stored_id(onto.root);
         row.base_ns = self.now.0;
         row.commit_snap = Bytes::new();
@@ -209,4 +280,11 @@ impl Turn<'_> {
         self.broadcast(None, &Kind::HeadMoved(moved));
         Ok(())
     }
+}
+
+fn took_too_long() -> HeadError {
+    HeadError::conflict(
+        "TOOK_TOO_LONG",
+        "the change was written to before the operation was done: try again",
+    )
 }

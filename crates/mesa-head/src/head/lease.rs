@@ -226,7 +226,9 @@ impl Turn<'_> {
     }
 
     fn server_waits(&self) -> bool {
-        !self.state.edits.is_empty() || !self.state.freezers.is_empty()
+        !self.state.edits.is_empty()
+            || self.state.leftovers.is_some()
+            || !self.state.freezers.is_empty()
     }
 
     fn recall(&mut self, holder: &SessionId) {

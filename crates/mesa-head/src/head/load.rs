@@ -97,6 +97,8 @@ pub(crate) async fn head(parts: Parts, id: HeadId) -> Result<(Arc<Head>, mpsc::R
         streams: 0,
         recommitting: false,
         edits: std::collections::VecDeque::new(),
+        named: HashMap::new(),
+        leftovers: None,
         closing: Vec::new(),
         freezers: std::collections::VecDeque::new(),
         frozen: None,

@@ -127,6 +127,7 @@ impl Turn<'_> {
     }
 
     fn moved(&mut self, name: BookmarkName, from: Option<ChangeId>, to: ChangeId) {
+        self.moves.insert(name.clone(), to);
         self.events.push(CatalogEvent::BookmarkMoved {
             org: self.head.org().clone(),
             repo: self.head.repo.clone(),

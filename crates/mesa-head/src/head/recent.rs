@@ -71,9 +71,10 @@ impl Recent {
         self.entries.back().map(|(entry, _)| Arc::clone(entry))
     }
 
-    /// Whether a session or writer of the server's has operations here.
-    pub fn has_writer(&self, writer: &str) -> bool {
-        self.entries.iter().rev().any(|(e, _)| e.session == writer)
+    /// The newest entry of a session or writer of the server's.
+    pub fn written_by(&self, writer: &str) -> Option<&v1::LogEntry> {
+        let mut entries = self.entries.iter().rev().map(|(entry, _)| &**entry);
+        entries.find(|entry| entry.session == writer)
     }
 
     /// Digest of the operation with this client sequence, if known.

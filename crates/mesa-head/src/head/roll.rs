@@ -1,5 +1,7 @@
 //! A head goes on to another change: the one it had is closed or published, the tree stays.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use mesa_meta::Table;
 use mesa_proto::v1::{self, server_message::Kind};
@@ -36,7 +38,7 @@ impl State {
 impl Turn<'_> {
     /// Closes the head's change for those who wait, once it is sealed far enough.
     pub async fn close_changes(&mut self) -> Result<()> {
-        if self.state.frozen.is_some() {
+        if self.state.frozen.is_some() || self.state.leftovers.is_some() {
             return Ok(());
         }
         let current = self.state.change();
@@ -55,11 +57,7 @@ impl Turn<'_> {
         let seq = wanted.iter().map(|closing| closing.seq).max();
         let Some(seq) = seq else { return Ok(()) };
         if !sealed || row.sealed_seq < seq || self.change_written {
-            if row.commit.is_empty() && !self.state.is_unsealed() {
-                // Nothing was written: the commit is its parent's tree.
-                self.state.row.recommit = true;
-                self.touch_head();
-            }
+            self.want_commit();
             self.state.closing = wanted;
             return Ok(());
         }
@@ -80,10 +78,20 @@ impl Turn<'_> {
     async fn roll(&mut self, state: ChangeState) -> Result<()> {
         let old = self.state.change();
         self.leave_change(state).await?;
+        self.shorten_follows().await?;
         let (org, repo) = (self.head.org().clone(), self.head.repo.clone());
         let catalog = self.head.catalog.clone();
         let mut bookmarks = Vec::new();
-        for name in self.state.row.follows.clone() {
+        // What was written by a bookmark after the seal goes along with it.
+        let sealed = self.state.row.sealed_seq;
+        let named = self.state.named.iter();
+        let named = named.filter(|(_, last)| **last > sealed);
+        let follows = self.state.row.follows.iter();
+        let names: BTreeSet<String> = follows
+            .chain(named.map(|(name, _)| name))
+            .cloned()
+            .collect();
+        for name in names {
             let Ok(parsed) = name.parse::<BookmarkName>() else {
                 continue;
             };
@@ -149,16 +157,24 @@ impl Turn<'_> {
         };
         let key = rows::span_key(&org, &old);
         self.batch.put(Table::Heads, key, rows::encode(&span));
-        row.past.push(PastChange {
+        let past = PastChange {
             change: row.change.clone(),
             commit: row.commit.clone(),
             generation: row.generation,
             root: row.base.clone(),
             seq: row.sealed_seq,
-        });
+            parent: false,
+        };
+        self.remember(past);
+        Ok(())
+    }
+
+    /// What the head's states up to here belong to.
+    pub fn remember(&mut self, past: PastChange) {
+        let row = &mut self.state.row;
+        row.past.push(past);
         if row.past.len() > PAST_MAX {
             row.past.remove(0);
         }
-        Ok(())
     }
 }

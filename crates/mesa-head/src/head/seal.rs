@@ -41,6 +41,11 @@ impl State {
         self.is_unsealed() || self.row.recommit || self.recommitting
     }
 
+    /// The change exists, and no commit of it does.
+    pub fn lacks_commit(&self) -> bool {
+        self.row.pending.is_none() && self.row.commit.is_empty()
+    }
+
     /// Where the head is sealed.
     pub fn sealed_at(&self) -> SealedAt {
         SealedAt {
@@ -103,12 +108,16 @@ impl Turn<'_> {
         self.state.recommitting = std::mem::take(&mut self.state.row.recommit);
         self.state.sealing = Some(seq);
         self.state.unsealed_since = None;
-        let head = Arc::clone(self.head);
-        tokio::spawn(async move {
-            let built = seal::build(&head.packs, &head.catalog, input).await;
-            // Without the task nobody wants the outcome; the packs are garbage then.
-            let _ = head.commands.send(Command::Built(Box::new(built))).await;
-        });
+        // It reads the change, which may be of this turn.
+        self.seal = Some(input);
+    }
+
+    /// A change to which nothing was written gets a commit all the same: its parent's tree.
+    pub fn want_commit(&mut self) {
+        if self.state.lacks_commit() && !self.state.is_unsealed() && !self.state.recommitting {
+            self.state.row.recommit = true;
+            self.touch_head();
+        }
     }
 
     /// Takes a seal's outcome into the batch. Answers whether the head is sealed up to its
@@ -132,7 +141,7 @@ impl Turn<'_> {
             let fresh = catalog
                 .change(&org, &self.head.repo, &commit.change)
                 .await?;
-            if fresh.is_none_or(|fresh| fresh.version != read.version) {
+            if self.change_written || fresh.is_none_or(|fresh| fresh.version != read.version) {
                 // The description changed meanwhile: the commit has to say the new one.
                 self.state.row.recommit |= recommitting;
                 self.seal_again(Nanos(0));
@@ -151,6 +160,7 @@ impl Turn<'_> {
         self.state.row.base_ns = self.now.0;
         self.state.row.base = bytes::Bytes::copy_from_slice(&built.root.0);
         self.state.row.sealed_seq = seq;
+        self.state.named.retain(|_, last| *last > seq);
         self.take_conflicts(
             built.conflicts_were.as_ref(),
             built.conflicts,
@@ -221,19 +231,10 @@ impl Turn<'_> {
                 undone: None,
                 conflicts: ConflictEdit::Keep,
             };
-            let head = Arc::clone(self.head);
-            tokio::spawn(async move {
-                let (reply, done) = tokio::sync::oneshot::channel();
-                // A head that leaves memory first leaves them behind, as files.
-                if head
-                    .commands
-                    .send(Command::Edit(Box::new(edit), reply))
-                    .await
-                    .is_ok()
-                {
-                    let _ = done.await;
-                }
-            });
+            // In the same change: closing it, and holding the head still, waits for it. A head
+            // that leaves memory first leaves them behind, as files.
+            self.state.leftovers = Some(Box::new(edit));
+            self.recall_for_server();
         }
     }
 
@@ -267,6 +268,15 @@ impl Turn<'_> {
         kept.old_log(&mut self.batch, LOG_ROWS_MAX).await?;
         Ok(())
     }
+}
+
+/// Runs a seal beside the head.
+pub(crate) fn spawn(head: Arc<Head>, input: SealInput) {
+    tokio::spawn(async move {
+        let built = seal::build(&head.packs, &head.catalog, input).await;
+        // Without the task nobody wants the outcome; the packs are garbage then.
+        let _ = head.commands.send(Command::Built(Box::new(built))).await;
+    });
 }
 
 /// Makes a snapshot of a tree that is no head's (recovery).

@@ -1,19 +1,23 @@
 //! One turn of a head: commands applied to the state in memory, one batch of rows, and what is
 //! said after the batch has committed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use mesa_meta::{Batch, Committed, Table};
 use mesa_proto::v1::{self, server_message::Kind};
 use mesa_repo::CatalogEvent;
-use mesa_types::{Nanos, SessionId};
+use mesa_types::{BookmarkName, ChangeId, Nanos, SessionId};
 use parking_lot::Mutex;
 
 use super::{Head, State, fanout::too_slow, session::Session};
 use crate::{
     error::{HeadError, Result},
     rows::{self, SessionRow},
+    seal::SealInput,
 };
 
 /// Rows of one batch after which a turn is committed although more commands wait.
@@ -34,11 +38,15 @@ pub(crate) struct Turn<'a> {
     pub sessions_gone: BTreeSet<SessionId>,
     outbox: Vec<Out>,
     pub events: Vec<CatalogEvent>,
+    /// Bookmarks that this turn moves, and where.
+    pub moves: HashMap<BookmarkName, ChangeId>,
     pub stop: bool,
     /// The head's row goes with this turn.
     pub discarded: bool,
     /// The change's record is in the batch: another write of it has to wait for the next turn.
     pub change_written: bool,
+    /// A seal that begins with the commit.
+    pub seal: Option<SealInput>,
 }
 
 enum Out {
@@ -66,9 +74,11 @@ impl<'a> Turn<'a> {
             sessions_gone: BTreeSet::new(),
             outbox: Vec::new(),
             events: Vec::new(),
+            moves: HashMap::new(),
             stop: false,
             discarded: false,
             change_written: false,
+            seal: None,
         }
     }
 
@@ -196,6 +206,9 @@ impl<'a> Turn<'a> {
                 Committed::Yes(_) => {}
                 Committed::Conflict(_) => return Err(HeadError::gone()),
             }
+        }
+        if let Some(input) = self.seal.take() {
+            super::seal::spawn(Arc::clone(self.head), input);
         }
         for event in std::mem::take(&mut self.events) {
             self.head.catalog.announce(event);

@@ -22,12 +22,6 @@ use crate::{
 /// Attempts while others move the same bookmark.
 const ATTEMPTS: usize = 32;
 
-/// A head held still, and what its bookmark named.
-pub(super) struct HeldHead {
-    pub head: HeadId,
-    pub frozen: Frozen,
-}
-
 impl Heads {
     /// Moves a bookmark to another change; the sessions that follow it go on there. Without
     /// `allow_backwards` only to a descendant (`NON_FORWARD_MOVE`). Answers what it named before.
@@ -58,6 +52,10 @@ impl Heads {
                     ));
                 }
             }
+            if self.followers(repo, name, from).await?.is_some() {
+                // Before anything is held still: its head may be waiting for this one.
+                self.close_change(repo, &to, ChangeState::Closed).await?;
+            }
             let held = self.hold(repo, name, &read).await?;
             let moved = self
                 .move_held(actor, repo, &read, to, held, ChangeState::Closed, None)
@@ -79,7 +77,7 @@ impl Heads {
         repo: &Repo,
         read: &Versioned<Bookmark>,
         to: ChangeId,
-        held: Option<HeldHead>,
+        held: Option<Frozen>,
         leave: ChangeState,
         what: Option<OperationKind>,
     ) -> Result<()> {
@@ -118,7 +116,7 @@ impl Heads {
                     bookmarks: vec![read.name.clone()],
                 };
                 let thaw = Thaw::Onto(Box::new(onto), batch);
-                self.thaw(repo, &held, thaw).await?;
+                held.hold.end(thaw).await?;
             }
         }
         self.catalog().announce(CatalogEvent::BookmarkMoved {
@@ -137,25 +135,15 @@ impl Heads {
         repo: &Repo,
         name: &BookmarkName,
         read: &Versioned<Bookmark>,
-    ) -> Result<Option<HeldHead>> {
+    ) -> Result<Option<Frozen>> {
         let Some(head) = self.followers(repo, name, read.change).await? else {
             return Ok(None);
         };
         match self.call(&repo.org, &head, Command::Freeze).await {
-            Ok(frozen) => Ok(Some(HeldHead { head, frozen })),
+            Ok(frozen) => Ok(Some(frozen)),
             Err(error) if error.code == "HEAD_NOT_FOUND" => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Lets a head go on.
-    pub(super) async fn thaw(&self, repo: &Repo, held: &HeldHead, thaw: Thaw) -> Result<()> {
-        self.call(&repo.org, &held.head, |reply| Command::Thaw {
-            token: held.frozen.token,
-            thaw: thaw.clone(),
-            reply,
-        })
-        .await
     }
 
     async fn followers(
@@ -180,7 +168,15 @@ impl Heads {
         }
         let key = rows::pending_key(&repo.org, &repo.id, name);
         let stored = self.catalog().meta().get(Table::Heads, &key).await?;
-        Ok(stored.and_then(|row| std::str::from_utf8(&row.value).ok()?.parse().ok()))
+        let head = stored.and_then(|row| std::str::from_utf8(&row.value).ok()?.parse().ok());
+        // The row may be older than what the bookmark names.
+        match head {
+            Some(head) => {
+                let here = self.is_pending_on(repo, &head, change).await?;
+                Ok(here.map(|_| head))
+            }
+            None => Ok(None),
+        }
     }
 
     pub(super) async fn named(

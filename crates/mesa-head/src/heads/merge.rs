@@ -11,14 +11,13 @@ use mesa_types::{BookmarkName, ChangeId, CommitOid};
 
 use super::{
     Heads, SealedAt,
-    bookmarks::HeldHead,
     open::Found,
     write::{busy, is_passing},
 };
 use crate::{
     edit::{ConflictEdit, Describe, Edit, Expect},
     error::{HeadError, Result},
-    head::freeze::Thaw,
+    head::freeze::Frozen,
     versions::{
         base::Bases,
         merge::{self, Merged, PathConflict, Resolve, Side},
@@ -78,6 +77,8 @@ impl Heads {
         let mut last = HeadError::gone();
         for attempt in 0..ATTEMPTS {
             match self.try_merge(actor, repo, &wanted, attempt == 0).await {
+                // All writers of the target waited for it: not again.
+                Err(error) if error.code == "TOOK_TOO_LONG" => return Err(busy(&error)),
                 Err(error) if is_passing(&error) => {
                     last = error;
                     // Who writes all the time gets to an end of it.
@@ -124,14 +125,8 @@ impl Heads {
             .await;
         let (merged, conflicted) = match merged {
             Ok(Ok(merged)) => merged,
-            Ok(Err(conflicts)) => {
-                self.let_go(repo, held).await?;
-                return Ok(MergeOutcome::Conflicts(conflicts));
-            }
-            Err(error) => {
-                self.let_go(repo, held).await?;
-                return Err(error);
-            }
+            Ok(Err(conflicts)) => return Ok(MergeOutcome::Conflicts(conflicts)),
+            Err(error) => return Err(error),
         };
         let commit = merged
             .commit
@@ -165,11 +160,11 @@ impl Heads {
         repo: &Repo,
         wanted: &MergeInto,
         (ours, from): (ChangeId, &SealedAt),
-        held: Option<&HeldHead>,
+        held: Option<&Frozen>,
     ) -> Result<Result<(SealedAt, bool), Vec<PathConflict>>> {
         let now = match held {
-            Some(held) if held.frozen.at.change != ours => return Err(HeadError::gone()),
-            Some(held) if !held.frozen.pending => held.frozen.at.clone(),
+            Some(held) if held.at.change != ours => return Err(HeadError::gone()),
+            Some(held) if !held.pending => held.at.clone(),
             _ => {
                 self.close_change(repo, &ours, ChangeState::Published)
                     .await?;
@@ -269,13 +264,6 @@ impl Heads {
             wanted.allow_conflicted,
         )
         .await
-    }
-
-    async fn let_go(&self, repo: &Repo, held: Option<HeldHead>) -> Result<()> {
-        match held {
-            Some(held) => self.thaw(repo, &held, Thaw::AsIs).await,
-            None => Ok(()),
-        }
     }
 }
 

@@ -72,6 +72,7 @@ impl Heads {
             client: cut(&request.client),
             host: cut(&request.host),
             read_only,
+            isolated: request.isolate,
             ..SessionRow::default()
         };
         let mut tries = 0;
@@ -132,6 +133,7 @@ impl Heads {
                 session: session.clone(),
                 token: resume.token.clone(),
                 last_client_seq: resume.last_client_seq,
+                give_up: resume.give_up,
                 reply,
             })
             .await?;
@@ -157,6 +159,7 @@ impl Heads {
                     row: *row,
                     reason,
                     head_seq: resume.head_seq,
+                    acked_client_seq: resume.acked_client_seq,
                 };
                 let lost = self.recover(caller, repo, lost).await?;
                 Ok(v1::OpenHeadResponse {
@@ -381,7 +384,7 @@ impl Heads {
     }
 
     /// The change of a head that is pending on top of `parent`.
-    async fn is_pending_on(
+    pub(super) async fn is_pending_on(
         &self,
         repo: &Repo,
         head: &HeadId,

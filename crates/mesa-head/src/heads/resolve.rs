@@ -14,6 +14,7 @@ use crate::{
     ViewTarget,
     edit::{ConflictEdit, Describe, Edit, Expect, plan},
     error::{HeadError, HeadErrorKind, Result},
+    head::command::Command,
     versions::{
         apply,
         merge::{self, Resolve},
@@ -50,10 +51,20 @@ impl Heads {
         let store = self.versions(repo).await?;
         let id = format!("resolve-{}", self.catalog().unique());
         let mut last = HeadError::gone();
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let found = self.find_for_write(repo, &wanted.target).await?;
-            let at = found.parent.unwrap_or(found.change);
-            let at = self.seal_or_root(repo, &at).await?;
+            // Beside the head first: who writes all the time is made to wait only if it must be.
+            let held = match attempt {
+                0 => None,
+                _ => Some(self.call(&repo.org, &found.head, Command::Freeze).await?),
+            };
+            let at = match &held {
+                Some(held) => held.at.clone(),
+                None => {
+                    let at = found.parent.unwrap_or(found.change);
+                    self.seal_or_root(repo, &at).await?
+                }
+            };
             let planned = if wanted.base_commit.is_some_and(|oid| at.commit != Some(oid)) {
                 Err(stale(wanted.base_commit))
             } else {
@@ -77,12 +88,13 @@ impl Heads {
                     change: Some(found.change),
                     commit: at.commit.filter(|_| found.parent.is_none()),
                     seq: None,
+                    bookmark: found.bookmark.clone(),
                 },
                 commit: true,
                 undone: None,
                 conflicts,
             };
-            match self.edit(repo, &found.head, edit).await {
+            match self.edit_held(repo, &found.head, held, edit).await {
                 Ok(edited) => return self.edited(repo, &found, edited).await,
                 Err(error) if is_passing(&error) || error.code == "STALE_COMMIT" => last = error,
                 Err(error) => {

@@ -9,7 +9,6 @@ use mesa_vcs::tree::TreeValue;
 
 use super::{
     Heads, SealedAt,
-    bookmarks::HeldHead,
     open::Found,
     restore::Wish,
     undo::Rewritten,
@@ -19,7 +18,7 @@ use crate::{
     ViewTarget,
     edit::{ConflictEdit, Describe, Edit, Edited, Expect, Undone, plan},
     error::{HeadError, Result},
-    head::{command::Command, freeze::Thaw},
+    head::{command::Command, freeze::Frozen},
     oplog::undo::{Piece, Undoer, Undoing},
     versions::{merge::PathConflict, store::Versions},
 };
@@ -90,20 +89,11 @@ impl Heads {
         hold: bool,
     ) -> Result<Result<Rewritten, Vec<PathConflict>>> {
         let held = if hold {
-            let frozen = self.call(&repo.org, &found.head, Command::Freeze).await?;
-            Some(HeldHead {
-                head: found.head.clone(),
-                frozen,
-            })
+            Some(self.call(&repo.org, &found.head, Command::Freeze).await?)
         } else {
             None
         };
-        let done = self
-            .rewrite_from(actor, repo, found, what, id, held.as_ref())
-            .await;
-        if let (Some(held), false) = (&held, matches!(&done, Ok(Ok(Some(_))))) {
-            self.thaw(repo, held, Thaw::AsIs).await?;
-        }
+        let done = self.rewrite_from(actor, repo, found, what, id, held).await;
         let (written, conflicts) = match done? {
             Ok(Some((written, conflicts))) => (Some(written), conflicts),
             Ok(None) => (None, Vec::new()),
@@ -144,11 +134,18 @@ impl Heads {
         found: &Found,
         what: &Rewrite,
         id: &str,
-        held: Option<&HeldHead>,
+        held: Option<Frozen>,
     ) -> Result<Result<Option<((Edited, u64), Vec<PathConflict>)>, Vec<PathConflict>>> {
-        let at = match held {
-            Some(held) => held.frozen.at.clone(),
-            None => self.call(&repo.org, &found.head, Command::Seal).await?,
+        let at = match &held {
+            Some(held) => held.at.clone(),
+            None => {
+                let change = Some(found.change);
+                self.call(&repo.org, &found.head, |reply| Command::Seal {
+                    change,
+                    reply,
+                })
+                .await?
+            }
         };
         let planned = self.planned(repo, &at, what).await?;
         if !planned.conflicts.is_empty() && planned.table.is_none() {
@@ -169,6 +166,7 @@ impl Heads {
             expect: Expect {
                 change: Some(found.change),
                 seq: Some(at.head_seq),
+                bookmark: found.bookmark.clone(),
                 ..Expect::default()
             },
             commit: false,
@@ -180,12 +178,7 @@ impl Heads {
                 ConflictEdit::Set(Box::new(table))
             }),
         };
-        if let Some(held) = held {
-            let thaw = Thaw::Edit(Box::new(edit.clone()));
-            self.thaw(repo, held, thaw).await?;
-        }
-        // After a thaw it is there already and only answered.
-        let edited = self.edit(repo, &found.head, edit).await?;
+        let edited = self.edit_held(repo, &found.head, held, edit).await?;
         let written = ((edited, at.head_seq + 1), planned.conflicts);
         Ok(Ok(Some(written)))
     }

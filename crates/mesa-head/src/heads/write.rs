@@ -14,7 +14,7 @@ use crate::{
     ViewTarget,
     edit::{ConflictEdit, Describe, Edit, Edited, Expect, FileEdit, Prepared, content, plan},
     error::{HeadError, HeadErrorKind, Result},
-    head::{command::Command, seal::stored_oids},
+    head::{command::Command, freeze::Frozen, seal::stored_oids},
     rows::{self, HeadRow, IdSpan, Pending},
 };
 
@@ -76,6 +76,7 @@ impl Heads {
                     change: Some(found.change),
                     commit: write.base_commit.filter(|_| found.parent.is_none()),
                     seq: None,
+                    bookmark: found.bookmark.clone(),
                 },
                 commit: false,
                 undone: None,
@@ -189,6 +190,24 @@ impl Heads {
             Command::Edit(Box::new(edit.clone()), reply)
         })
         .await
+    }
+
+    /// A write with which a head that is held still goes on.
+    pub(super) async fn edit_held(
+        &self,
+        repo: &Repo,
+        head: &HeadId,
+        held: Option<Frozen>,
+        edit: Edit,
+    ) -> Result<Edited> {
+        if let Some(held) = held {
+            match held.hold.end_with(Box::new(edit.clone())).await {
+                // What became of it is known by its id.
+                Err(error) if error.code == "HEAD_RELOADED" => {}
+                done => return done,
+            }
+        }
+        self.edit(repo, head, edit).await
     }
 
     /// What a write left: the change with a commit that has it.

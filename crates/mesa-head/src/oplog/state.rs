@@ -31,9 +31,9 @@ pub(crate) struct Past<'a> {
 }
 
 /// A snapshot that a state begins with.
-struct Base {
-    seq: u64,
-    root: Option<ObjectId>,
+pub(crate) struct Base {
+    pub seq: u64,
+    pub root: Option<ObjectId>,
 }
 
 impl Past<'_> {
@@ -64,7 +64,8 @@ impl Past<'_> {
         settle(self.parts, built).await.map(Some)
     }
 
-    async fn base(&self, seq: u64) -> Result<Base> {
+    /// The newest snapshot at or before operation `seq`.
+    pub async fn base(&self, seq: u64) -> Result<Base> {
         if seq > self.row.seq {
             return Err(no_operation());
         }

@@ -9,9 +9,11 @@ use std::{
 
 use mesa_head::{
     ConflictsShown, Describe, FileMode, HunkResolve, MergeInto, MergeOutcome, Resolutions, Resolve,
-    SealedAt,
+    SealedAt, ViewTarget,
 };
+use mesa_proto::v1::{self, client_message::Kind as Message, server_message::Kind};
 use mesa_repo::ChangeState;
+use mesa_testkit::RawSession;
 use mesa_types::{ChangeId, ObjectId};
 
 use crate::support::{Server, delete, main, pairs, put, put_as, rename};
@@ -277,6 +279,35 @@ async fn conflicts_merge_with_more() {
     assert!(!conflicted);
     assert!(server.in_conflict(third).await.is_empty());
     assert_eq!(server.text("f").await.as_deref(), Some("done\n"));
+}
+
+#[tokio::test]
+async fn side_files_go_with_a_change_that_is_closed_at_once() {
+    let server = Server::start().await;
+    let files = [("a", "\0", Some("\0ours"), Some("\0theirs"))];
+    server.conflicted(&files).await;
+    let mut session = RawSession::open(&server.api, "acme", "demo").await;
+    session.lease().await;
+    let id = session.tree().await["a"].id;
+    let write = session.write("a", id, b"\0ours", b"\0mine");
+    session.commit(vec![write]).await;
+    let change = server.main_change().await;
+    let heads = &server.backend.heads;
+    let closing = heads.close_change(&server.repo, &change, ChangeState::Closed);
+    let lease = session.lease;
+    let answering = async {
+        session
+            .until(|kind| matches!(kind, Kind::LeaseRecall(_)))
+            .await;
+        let back = v1::LeaseReturn { lease, idle: false };
+        session.send(Message::LeaseReturn(back)).await;
+    };
+    let (closed, ()) = tokio::join!(closing, answering);
+    closed.unwrap();
+    assert!(!server.change(change).await.conflicted);
+    let files = server.files(ViewTarget::Change(change)).await;
+    assert_eq!(files, pairs(&[("a", "\0mine")]));
+    assert_eq!(server.files(main()).await, files);
 }
 
 #[tokio::test]

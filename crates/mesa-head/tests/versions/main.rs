@@ -9,9 +9,11 @@ mod crash_changes;
 mod crosswise;
 #[path = "../support/fuse.rs"]
 mod fuse;
+mod held;
 mod links;
 mod machine;
 mod merges;
+mod moved;
 mod slow;
 mod support;
 #[path = "../support/tally.rs"]

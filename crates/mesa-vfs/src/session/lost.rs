@@ -186,6 +186,7 @@ fn resume(session: &Session) -> v1::Resume {
         acked_client_seq: core.queue.acked().0,
         head_seq: core.head_seq,
         last_client_seq: core.queue.reach().0,
+        give_up: false,
     }
 }
 

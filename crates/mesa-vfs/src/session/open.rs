@@ -93,6 +93,7 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
         acked_client_seq: known.acked.0,
         head_seq: identity.head_seq,
         last_client_seq: reach_of(identity, &known),
+        give_up: false,
     });
     let away = stored.as_ref().and_then(|old| away::load(dir.path(), old));
     let (mut answer, away) = match (ask(&config, resume, away.is_some()).await, away, &stored) {

@@ -540,6 +540,7 @@ impl SyncApi for Api {
             acked_client_seq: acknowledge.unwrap_or(state.acked),
             head_seq,
             replay_events: true,
+            moved_seq: 0,
         }));
         let (to_server, mut inbox) = mpsc::channel::<v1::ClientMessage>(64);
         tokio::spawn(async move {

@@ -782,6 +782,7 @@ impl SyncApi for FakeServer {
                 acked_client_seq: acked,
                 head_seq: seq,
                 replay_events: hello.head_seq == seq,
+                moved_seq: 0,
             };
             inner.send(&hello.session, sm::Kind::HelloAck(ack));
         }
