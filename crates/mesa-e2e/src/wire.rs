@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,6 +15,14 @@ pub struct Wire {
     port: u16,
     to_server: Arc<AtomicU64>,
     to_client: Arc<AtomicU64>,
+    ends: Arc<Mutex<Ends>>,
+}
+
+/// What a cut ends.
+#[derive(Debug, Default)]
+struct Ends {
+    is_cut: bool,
+    open: Vec<TcpStream>,
 }
 
 impl Wire {
@@ -37,11 +45,20 @@ impl Wire {
         let port = listener.local_addr().expect("an address").port();
         let (to_server, to_client) = (Arc::default(), Arc::default());
         let counts = (Arc::clone(&to_server), Arc::clone(&to_client));
+        let ends = Arc::new(Mutex::new(Ends::default()));
+        let all = Arc::clone(&ends);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", server)) {
                     let ways = (client.try_clone(), server.try_clone());
                     if let (Ok(client_end), Ok(server_end)) = ways {
+                        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                        if all.is_cut {
+                            continue;
+                        }
+                        all.open.extend(client.try_clone());
+                        all.open.extend(server.try_clone());
+                        drop(all);
                         forward(client, server_end, Arc::clone(&counts.0));
                         forward(server, client_end, Arc::clone(&counts.1));
                     }
@@ -52,7 +69,24 @@ impl Wire {
             port,
             to_server,
             to_client,
+            ends,
         }
+    }
+
+    /// Ends every connection and takes no more, until [`Wire::mend`].
+    pub fn cut(&self) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.is_cut = true;
+        for stream in ends.open.drain(..) {
+            // One that ended before is as good.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Takes connections again.
+    pub fn mend(&self) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.is_cut = false;
     }
 
     /// Its own address.

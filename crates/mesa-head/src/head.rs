@@ -91,7 +91,7 @@ pub(crate) struct State {
     pub edits: VecDeque<edit::Waiting>,
     /// Bookmarks by which unsealed operations were written, with the sequence of the last: they go
     /// along with those.
-    pub named: std::collections::HashMap<String, u64>,
+    pub named: HashMap<String, u64>,
     /// Removes what a resolved conflict was shown in, as soon as nobody decides alone.
     pub leftovers: Option<Box<crate::edit::Edit>>,
     /// Who wants the change closed.

@@ -196,6 +196,13 @@ impl Files {
         (self.live.keys().copied().collect(), works)
     }
 
+    /// The file went with a former base of the head: what is written to it goes nowhere any more.
+    pub fn lose(&mut self, id: FileId) {
+        if let Some(state) = self.live.get_mut(&id) {
+            state.lost = true;
+        }
+    }
+
     /// Adds a descriptor to the present version (or the one set aside under its number).
     pub fn opened(&mut self, handle: Handle, open: OpenHandle) {
         self.handles.insert(handle, open);

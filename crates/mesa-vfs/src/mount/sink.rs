@@ -210,20 +210,27 @@ fn hold_changes(repo: &Repo) -> oneshot::Sender<FsResult<()>> {
 /// longer they go on over what is known, and it is tried again when the server is there.
 async fn reload_all(repo: Arc<Repo>, mut changes: oneshot::Sender<FsResult<()>>) {
     loop {
-        let last = repo.session.last_seq();
-        let acked = repo.session.wait_acked(last).await;
-        let done = acked.is_ok();
-        if done {
-            let head_seq = repo.session.head_seq();
-            forget_all(&repo, head_seq);
+        let moved = repo.session.is_displaced();
+        let acked = if moved {
+            // Files that the new base does not have are written to the former one, if at all.
+            repo.session.sync().await
         } else {
-            repo.with(|state| state.reloading = None);
-        }
-        // Without a receiver nobody waited.
-        let _ = changes.send(acked);
-        if done {
+            repo.session.wait_acked(repo.session.last_seq()).await
+        };
+        if acked.is_ok() {
+            let written = repo.with(|state| written(state));
+            let stale = mark_all(&repo, repo.session.head_seq());
+            // Without a receiver nobody waited.
+            let _ = changes.send(acked);
+            Arc::clone(&repo).reread(stale).await;
+            if moved {
+                lose_vanished(&repo, &written);
+            }
+            repo.session.caught_up();
             return;
         }
+        repo.with(|state| state.reloading = None);
+        let _ = changes.send(acked);
         tokio::time::sleep(RELOAD_AGAIN).await;
         if !repo.session.attached().await {
             return;
@@ -235,8 +242,16 @@ async fn reload_all(repo: Arc<Repo>, mut changes: oneshot::Sender<FsResult<()>>)
 /// Nothing in memory answers any more before it was read again; what the kernel may have cached is
 /// read at once.
 fn forget_all(repo: &Arc<Repo>, head_seq: HeadSeq) {
+    let stale = mark_all(repo, head_seq);
+    let again = Arc::clone(repo);
+    repo.env.config.runtime.spawn(again.reread(stale));
+}
+
+/// Nothing in memory answers any more before it was read again; answers what the kernel may have
+/// cached.
+fn mark_all(repo: &Repo, head_seq: HeadSeq) -> Vec<FileId> {
     let info = repo.info();
-    let stale = repo.with(|state| {
+    repo.with(|state| {
         state.reloading = None;
         let stale = state.tree.mark_stale();
         if let Ok(root) = node_from_wire(info.root.clone())
@@ -246,9 +261,37 @@ fn forget_all(repo: &Arc<Repo>, head_seq: HeadSeq) {
             state.tree.refresh(root, head_seq.0);
         }
         stale
+    })
+}
+
+/// Files with a name that are open for writing.
+fn written(state: &State) -> Vec<FileId> {
+    let mut files = state.files.written();
+    files.retain(|file| is_named(state, *file));
+    files
+}
+
+fn is_named(state: &State, file: FileId) -> bool {
+    let node = state.tree.get(file);
+    node.is_some_and(|node| node.nlink > 0) && state.tree.path(file).is_some()
+}
+
+/// Whoever has a file open that went with the former base is told. What was written to one since
+/// it was last sent goes where the journal of a lost session goes.
+fn lose_vanished(repo: &Repo, written: &[FileId]) {
+    let unsent = repo.with(|state| {
+        let mut unsent = false;
+        for &file in written {
+            if !is_named(state, file) {
+                unsent |= state.files.works(file).iter().any(|work| work.is_unsent());
+                state.files.lose(file);
+            }
+        }
+        unsent
     });
-    let again = Arc::clone(repo);
-    repo.env.config.runtime.spawn(again.reread(stale));
+    if unsent {
+        repo.session.give_up();
+    }
 }
 
 fn apply_remote(state: &mut State, op: &v1::Op, seq: u64, merged: Option<&v1::Merged>) {

@@ -45,6 +45,20 @@ impl Lease {
     };
 }
 
+/// Operations that are not acknowledged were decided on a state that is not the head's past any
+/// more, as far as this client knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// Head sequence they were decided at.
+    pub at: u64,
+    /// The last of them.
+    pub up_to: ClientSeq,
+    /// The head has another base since: what they name may not be there.
+    pub moved: bool,
+    /// So many times the tree is being read again; [`Core::catch_up`] follows each.
+    pub reading: u32,
+}
+
 /// What can be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readiness {
@@ -82,6 +96,10 @@ pub(super) struct Core {
     /// The stream was told that its credential is good no more.
     pub ended_key: bool,
     pub head_seq: u64,
+    /// Set until what was decided before is on the server, and the tree is read again.
+    pub behind: Option<Behind>,
+    /// The session cannot go on in its head: another one is to take its place.
+    pub giving_up: bool,
     /// The last answer to OpenHead.
     pub answer: v1::OpenHeadResponse,
     pub last_error: Option<(i64, String)>,
@@ -115,6 +133,8 @@ impl Core {
             attached_with: 0,
             ended_key: false,
             head_seq: 0,
+            behind: None,
+            giving_up: false,
             answer: v1::OpenHeadResponse::default(),
             last_error: None,
             last_shared: Nanos(0),
@@ -123,9 +143,56 @@ impl Core {
         }
     }
 
-    /// A fresh session in the place of the former one: everything that belonged to that is gone.
-    /// Answers the ids that are left over.
-    pub fn renew(
+    /// Whether a credential came after the stream's.
+    pub fn has_new_credential(&self) -> bool {
+        self.credential != self.attached_with
+    }
+
+    /// The head went on without this client, perhaps from another base. `reading`: all metadata is
+    /// about to be read again.
+    pub fn fall_behind(&mut self, moved: bool, reading: bool) {
+        let at = self.head_seq;
+        let up_to = self.queue.last();
+        let behind = self.behind.get_or_insert(Behind {
+            at,
+            up_to,
+            moved,
+            reading: 0,
+        });
+        behind.up_to = up_to;
+        behind.moved |= moved;
+        behind.reading += u32::from(reading);
+    }
+
+    /// The tree was read again after everything decided before was on the server.
+    pub fn catch_up(&mut self) {
+        let Some(behind) = self.behind.as_mut().filter(|_| !self.giving_up) else {
+            return;
+        };
+        behind.reading = behind.reading.saturating_sub(1);
+        if behind.reading == 0 {
+            self.behind = None;
+        }
+    }
+
+    /// Where the head was when what is not acknowledged was decided.
+    pub fn decided_at(&self) -> u64 {
+        self.behind.map_or(self.head_seq, |behind| behind.at)
+    }
+
+    /// Whether a refusal of the operation at `seq` means that its file went with the former base:
+    /// the content has no other place than a change on top of that.
+    pub fn is_displaced(&mut self, seq: ClientSeq, code: &str) -> bool {
+        let moved = self.behind.is_some_and(|behind| behind.moved);
+        moved
+            && code == "ENOENT"
+            && self.queue.get_mut(seq).is_some_and(|item| {
+                item.work.is_some() && matches!(item.body, Body::Ready(_)) && item.reply.is_none()
+            })
+    }
+
+    /// Another session takes the place of the present one. Answers file ids left over.
+    pub fn replace(
         &mut self,
         journal: Journal,
         identity: Identity,
@@ -144,15 +211,12 @@ impl Core {
         self.bounds = bounds;
         self.read_only = answer.read_only;
         self.head_seq = answer.head_seq;
+        self.behind = None;
+        self.giving_up = false;
         self.answer = answer.clone();
         self.generation += 1;
         self.refused = None;
         unused
-    }
-
-    /// Whether a credential came after the stream's.
-    pub fn has_new_credential(&self) -> bool {
-        self.credential != self.attached_with
     }
 
     /// What can be done now. Remembers that a lease is wanted.
@@ -413,6 +477,11 @@ impl Core {
     /// Everything up to `seq` is acknowledged. Returns what was, and journal files to delete.
     pub fn ack(&mut self, seq: ClientSeq) -> (Vec<Pending>, Vec<PathBuf>) {
         let done = self.queue.ack(seq);
+        let acked = self.queue.acked();
+        let is_past = |behind: Behind| behind.reading == 0 && behind.up_to <= acked;
+        if self.behind.is_some_and(is_past) {
+            self.behind = None;
+        }
         (done, self.journal.acked(seq))
     }
 

@@ -64,6 +64,8 @@ pub struct Session {
     /// Counts acknowledgements and uploads.
     progress: AtomicU64,
     pub(super) recoveries: Mutex<super::lost::Recoveries>,
+    /// In a recovery: what was refused.
+    pub(super) refused: Mutex<Option<Vec<super::kept::RefusedOp>>>,
     pub(super) wanted: Mutex<Option<super::switch::Wanted>>,
     pub(super) wake_switch: Notify,
     runtime: tokio::runtime::Handle,
@@ -102,6 +104,7 @@ impl Session {
             closing: AtomicBool::new(false),
             progress: AtomicU64::new(0),
             recoveries: Mutex::default(),
+            refused: Mutex::default(),
             wanted: Mutex::default(),
             wake_switch: Notify::new(),
             runtime: tokio::runtime::Handle::current(),
@@ -534,6 +537,25 @@ impl Session {
             }
             Ok(())
         })
+    }
+
+    /// Whether the head has another base than the one that what is not acknowledged was decided
+    /// on.
+    pub fn is_displaced(&self) -> bool {
+        let behind = self.core.lock().behind;
+        behind.is_some_and(|behind| behind.moved)
+    }
+
+    /// Everything is read again, and what was decided before is on the server.
+    pub fn caught_up(&self) {
+        self.core.lock().catch_up();
+    }
+
+    /// The session cannot go on in its head: what the server does not have goes to a recovery
+    /// change on the state it was decided on, and a fresh session takes its place.
+    pub fn give_up(&self) {
+        self.core.lock().giving_up = true;
+        self.wake_switch.notify_one();
     }
 
     /// Whether nobody can write to this closed work file any more and everything in it is on the

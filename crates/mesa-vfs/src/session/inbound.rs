@@ -11,6 +11,7 @@ use mesa_types::FileId;
 use super::{
     Applied, ClientSeq, HeadSeq, LeaseState, MergedContent, Reload, Session,
     core::Lease,
+    kept::RefusedOp,
     link::{End, invalid, key_state},
     queue::{Body, Pending},
     watch,
@@ -26,7 +27,7 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
             let seq = ClientSeq(ack.client_seq);
             acknowledged(session, seq, Some(ack.head_seq), &ack.merged);
         }
-        Kind::Reject(reject) => rejected(session, &reject),
+        Kind::Reject(reject) => return rejected(session, &reject),
         Kind::Event(event) => {
             if let Some(entry) = event.entry {
                 return happened(session, &entry);
@@ -66,7 +67,11 @@ pub(super) fn handle(session: &Arc<Session>, message: v1::ServerMessage) -> Opti
         Kind::HeadMoved(moved) if moved.same_tree => session.note_change(&moved.change_id),
         Kind::HeadMoved(moved) => {
             let (head_seq, change) = (HeadSeq(moved.head_seq), moved.change_id.clone());
-            session.core.lock().head_seq = moved.head_seq;
+            {
+                let mut core = session.core.lock();
+                core.fall_behind(true, true);
+                core.head_seq = moved.head_seq;
+            }
             if let Some(sink) = session.sink() {
                 sink.on_reload(&Reload::HeadMoved(moved), head_seq);
             }
@@ -189,13 +194,21 @@ fn content_file(op: &v1::Op) -> Option<FileId> {
     }
 }
 
-fn rejected(session: &Arc<Session>, reject: &v1::Reject) {
+fn rejected(session: &Arc<Session>, reject: &v1::Reject) -> Option<End> {
     let seq = ClientSeq(reject.client_seq);
     if reject.code == "MISSING_CHUNKS" {
         let known = session.core.lock().queue.retry_content(seq);
         if known {
             session.wake_transfer.ring();
-            return;
+            return None;
+        }
+    }
+    {
+        let mut core = session.core.lock();
+        if core.is_displaced(seq, &reject.code) {
+            // It stays in the journal, which goes to a change on the former base.
+            core.giving_up = true;
+            return Some(End::Switch);
         }
     }
     // Everything before it was answered before.
@@ -215,6 +228,7 @@ fn rejected(session: &Arc<Session>, reject: &v1::Reject) {
                 reject.code, reject.message
             ));
         }
+        keep_refused(session, &item, &reject.code);
         match item.reply {
             Some(reply) => {
                 let _ = reply.send(Err(error));
@@ -227,6 +241,40 @@ fn rejected(session: &Arc<Session>, reject: &v1::Reject) {
         }
     }
     session.bump();
+    None
+}
+
+/// In a recovery, nobody else has what is refused.
+fn keep_refused(session: &Session, item: &Pending, code: &str) {
+    let mut refused = session.refused.lock();
+    let (Some(refused), Body::Ready(op)) = (refused.as_mut(), &item.body) else {
+        return;
+    };
+    // A file whose last name was removed while it was open.
+    if op.path.is_empty() && item.work.is_some() && code == "ENOENT" {
+        return;
+    }
+    refused.push(RefusedOp {
+        path: op_path(op),
+        code: code.to_owned(),
+        work: item.work.as_ref().map(|(work, _)| Arc::clone(work)),
+    });
+}
+
+/// What an operation makes or changes.
+fn op_path(op: &v1::Op) -> Vec<u8> {
+    let name = match &op.kind {
+        Some(op::Kind::Create(create)) => &create.name,
+        Some(op::Kind::Link(link)) => &link.name,
+        Some(op::Kind::Unlink(unlink)) => &unlink.name,
+        Some(op::Kind::Rmdir(rmdir)) => &rmdir.name,
+        Some(op::Kind::Rename(rename)) => &rename.name,
+        _ => return op.path.to_vec(),
+    };
+    if op.path.is_empty() {
+        return name.to_vec();
+    }
+    [&op.path[..], b"/", name].concat()
 }
 
 fn happened(session: &Arc<Session>, entry: &v1::LogEntry) -> Option<End> {

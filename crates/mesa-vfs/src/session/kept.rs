@@ -2,13 +2,52 @@
 //! somebody takes it away. Nothing is deleted that is not known to be on the server.
 
 use std::{
+    fmt::Write as _,
+    fs::File,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use mesa_types::Nanos;
 
 use super::identity::StateDir;
+use crate::content::WorkFile;
+
+/// Longest name of a kept file, in bytes.
+const NAME_MAX: usize = 100;
+
+/// An operation of a recovery that the server refused: nobody else has what it brings.
+pub(super) struct RefusedOp {
+    /// Path of the node, or of the directory it is in.
+    pub path: Vec<u8>,
+    /// The server's code.
+    pub code: String,
+    /// Its bytes.
+    pub work: Option<Arc<WorkFile>>,
+}
+
+/// Keeps the bytes of refused operations, each in a file with the name it had, and a list of all of
+/// them.
+pub(super) fn keep_refused(refused: &[RefusedOp], to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    let mut list = String::new();
+    for (n, op) in refused.iter().enumerate() {
+        let path = op.path.escape_ascii().to_string();
+        let mut file = String::new();
+        if let Some(work) = &op.work {
+            let last = path.rsplit('/').next().unwrap_or_default();
+            file = format!("{n:04}-{}", &last[last.len().saturating_sub(NAME_MAX)..]);
+            let mut from = File::from(work.open_fd().map_err(io::Error::other)?);
+            let mut copy = File::create(to.join(&file))?;
+            io::copy(&mut from, &mut copy)?;
+            copy.sync_all()?;
+        }
+        let _ = writeln!(list, "{}\t{path}\t{file}", op.code);
+    }
+    std::fs::write(to.join("refused.txt"), list)?;
+    File::open(to)?.sync_all()
+}
 
 /// Begins the names of such directories.
 const PREFIX: &str = "lost-";

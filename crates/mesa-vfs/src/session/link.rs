@@ -46,6 +46,15 @@ pub(super) async fn run(session: Arc<Session>) {
     let tuning = &session.config.tuning;
     let mut delay = tuning.backoff_min;
     while !session.is_closing() {
+        let giving_up = session.core.lock().giving_up;
+        if giving_up {
+            if let Err(error) = lost::reopen(&session).await {
+                let time = note(&session, &error, delay);
+                wait(&session, jitter(&session, time)).await;
+                delay = (delay * 2).min(tuning.backoff_max);
+            }
+            continue;
+        }
         let began = tokio::time::Instant::now();
         let end = attached(&session).await;
         let was_attached = session.core.lock().connection == Connection::Attached;
@@ -259,7 +268,14 @@ async fn greeted(session: &Arc<Session>, ack: &v1::HelloAck) -> Result<(), End> 
     }
     let identity = {
         let mut core = session.core.lock();
-        let head_seq = core.head_seq;
+        if !core.queue.is_empty() {
+            // What others did meanwhile is told before the server judges it.
+            core.fall_behind(false, false);
+        }
+        if let Some(behind) = &mut core.behind {
+            behind.moved |= ack.moved_seq > behind.at;
+        }
+        let head_seq = core.decided_at();
         core.identity.set_token(&ack.resume_token);
         core.identity.head_seq = head_seq;
         core.identity.reach = None;
@@ -293,7 +309,12 @@ async fn greeted(session: &Arc<Session>, ack: &v1::HelloAck) -> Result<(), End> 
         }
     }
     if !ack.replay_events || unplaced {
-        session.core.lock().head_seq = ack.head_seq;
+        {
+            let mut core = session.core.lock();
+            let moved = ack.moved_seq > core.head_seq;
+            core.fall_behind(moved, true);
+            core.head_seq = ack.head_seq;
+        }
         if let Some(sink) = session.sink() {
             sink.on_reload(&Reload::EventsGone, HeadSeq(ack.head_seq));
         }

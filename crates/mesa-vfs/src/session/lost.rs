@@ -48,13 +48,20 @@ struct Destination {
 
 /// Makes `recovery/<session>` from the journal of a lost session; nothing if it exists or there
 /// is nothing to recover.
-pub(super) fn set_aside(dir: &StateDir, old: &Identity, lost: &v1::Lost) -> io::Result<()> {
+/// `acked`: what is known to be acknowledged; the journal may lag behind.
+pub(super) fn set_aside(
+    dir: &StateDir,
+    old: &Identity,
+    lost: &v1::Lost,
+    acked: ClientSeq,
+) -> io::Result<()> {
     let to = dir.recovery_dir().join(&old.session);
     if to.exists() {
         return Ok(());
     }
     // The journal is only read: it stays what it is until the fresh session is stored.
-    let (_, found) = Journal::open(&dir.journal_dir(old.journal))?;
+    let (_, mut found) = Journal::open(&dir.journal_dir(old.journal))?;
+    found.acked = found.acked.max(acked);
     let from = WorkDir::open_dir(&dir.work_dir(), 0)?;
     let records = renumbered(found, &from);
     if records.is_empty() {
@@ -161,6 +168,7 @@ pub(super) async fn reopen(session: &Arc<Session>) -> Result<(), SyncError> {
     }
     let identity = {
         let mut core = session.core.lock();
+        core.giving_up = false;
         if answer.session != core.identity.session {
             return Err(invalid("OpenHead resumed another session"));
         }
@@ -184,9 +192,9 @@ fn resume(session: &Session) -> v1::Resume {
         session: core.identity.session.clone(),
         token: core.identity.token().into(),
         acked_client_seq: core.queue.acked().0,
-        head_seq: core.head_seq,
+        head_seq: core.decided_at(),
         last_client_seq: core.queue.reach().0,
-        give_up: false,
+        give_up: core.giving_up,
     }
 }
 
@@ -204,13 +212,14 @@ pub(super) async fn replace(session: &Arc<Session>, fenced: v1::Fenced) -> Resul
 async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), SyncError> {
     let reason = format!("the session was lost ({})", lost.reason);
     session.note_error(reason.clone());
-    let old = stop_deciding(session);
+    let (old, acked) = stop_deciding(session);
     if let Some(sink) = session.sink() {
         sink.on_fenced(FsError::Io, &reason);
     }
     let me = Arc::clone(session);
     let (aside_of, aside_lost) = (old.clone(), lost.clone());
-    let aside = tokio::task::spawn_blocking(move || set_aside(&me.dir, &aside_of, &aside_lost));
+    let aside = move || set_aside(&me.dir, &aside_of, &aside_lost, acked);
+    let aside = tokio::task::spawn_blocking(aside);
     match aside.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(invalid(&format!("cannot keep the journal: {error}"))),
@@ -247,7 +256,7 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
     session
         .core
         .lock()
-        .renew(journal, identity, &answer, bounds);
+        .replace(journal, identity, &answer, bounds);
     session
         .content
         .fetcher()
@@ -265,14 +274,15 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
     Ok(())
 }
 
-/// From here on nothing new is taken; everybody who waits is told.
-fn stop_deciding(session: &Session) -> Identity {
-    let (identity, drained) = {
+/// From here on nothing new is taken; everybody who waits is told. Answers what was acknowledged.
+fn stop_deciding(session: &Session) -> (Identity, ClientSeq) {
+    let (identity, acked, drained) = {
         let mut core = session.core.lock();
         core.refused = Some(FsError::Io);
         core.connection = super::Connection::Fenced;
         core.generation += 1;
-        (core.identity.clone(), core.queue.drain())
+        let acked = core.queue.acked();
+        (core.identity.clone(), acked, core.queue.drain())
     };
     for item in drained {
         if let Some(reply) = item.reply {
@@ -280,7 +290,7 @@ fn stop_deciding(session: &Session) -> Identity {
         }
     }
     session.bump();
-    identity
+    (identity, acked)
 }
 
 fn call_error(error: OpenError) -> SyncError {
@@ -382,6 +392,7 @@ async fn fill(
     // Boxed: a recovery is a session, which may itself have recoveries.
     let opened = Box::pin(open::open_seeded(config)).await;
     let recovery = opened.map_err(|error| full_message(&error))?.session;
+    *recovery.refused.lock() = Some(Vec::new());
     let sink: std::sync::Weak<Nobody> = std::sync::Weak::new();
     recovery.start(sink);
     loop {
@@ -397,6 +408,21 @@ async fn fill(
             return Ok(false);
         }
         tokio::time::sleep(POLL).await;
+    }
+    let refused = recovery.refused.lock().take().unwrap_or_default();
+    // Names alone are often there already: the journal may know less than the server.
+    if refused.iter().any(|op| op.work.is_some()) {
+        let to = kept::directory(&session.dir, session.now());
+        let message = format!(
+            "{}: {} operations do not fit there; they are in {}",
+            destination.bookmark,
+            refused.len(),
+            to.display()
+        );
+        let keep = tokio::task::spawn_blocking(move || kept::keep_refused(&refused, &to));
+        let kept = keep.await.map_err(|error| error.to_string())?;
+        kept.map_err(|error| error.to_string())?;
+        session.note_error(message);
     }
     recovery.close().await.map_err(|error| error.to_string())?;
     let path = path.to_owned();

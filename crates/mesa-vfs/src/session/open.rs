@@ -110,7 +110,7 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
     let was_known = stored.is_some();
     let mut identity = stored;
     if let (Some(lost), Some(old)) = (answer.lost.take(), &identity) {
-        lost::set_aside(&dir, old, &lost).map_err(at)?;
+        lost::set_aside(&dir, old, &lost, known.acked).map_err(at)?;
         // What the server opened along with the bad news may be a session or nothing.
         if answer.session.is_empty() || answer.session == old.session {
             answer = open_head(&config, None).await?;
@@ -165,6 +165,7 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
     let mut core = Core::new(journal, identity, acked, limits, bounds(&config, &limits));
     core.queue.reached(reach);
     core.read_only = answer.read_only;
+    let decided_at = core.identity.head_seq;
     core.head_seq = answer.head_seq;
     core.answer = answer.clone();
     if let Some(ids) = &answer.ids {
@@ -182,6 +183,7 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
             };
         }
     }
+    let journalled = same && away.is_none() && !found.ops.is_empty();
     let damage = known.damage.as_ref().or(found.damage.as_ref());
     // Also what a start before this one found and did not come to keep.
     let damaged = damage.is_some() || kept::has_damaged(&dir.journal_dir(number)).map_err(at)?;
@@ -216,6 +218,12 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
     for message in notes {
         tracing::error!("{message}");
         core.last_error = Some((config.clock.now().millis(), message));
+    }
+    if journalled {
+        // Whether its base was moved meanwhile is told by `HelloAck`.
+        let head_seq = std::mem::replace(&mut core.head_seq, decided_at);
+        core.fall_behind(false, false);
+        core.head_seq = head_seq;
     }
     let content = content_of(&config, &answer, &limits)?;
     let session = Session::new(config, dir, core, info, content, work_dir);

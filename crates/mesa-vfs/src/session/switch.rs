@@ -149,7 +149,7 @@ async fn renew(session: &Arc<Session>, target: &SessionTarget) -> Result<(), Swi
         let mut core = session.core.lock();
         let idle = core.queue.is_empty();
         let bounds = bounds(&session.config, &answer.limits.unwrap_or_default());
-        idle.then(|| core.renew(journal, identity.clone(), &answer, bounds))
+        idle.then(|| core.replace(journal, identity.clone(), &answer, bounds))
     };
     let Some(unused) = unused else {
         // A store through a mapping was picked up just now: it belongs to the former session.

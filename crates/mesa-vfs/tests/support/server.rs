@@ -39,6 +39,8 @@ pub struct Calls {
     pub upload: usize,
     pub appends: usize,
     pub ops: usize,
+    /// Sequences that sessions were at when they were given up.
+    pub given_up_at: Vec<u64>,
 }
 
 struct Inner {
@@ -698,6 +700,11 @@ impl SyncApi for FakeServer {
         inner.present()?;
         let repo = inner.repos.iter().find(|r| r.name == request.repo).cloned();
         let repo = repo.ok_or_else(|| refusal(SyncErrorKind::NotFound, "REPO_NOT_FOUND"))?;
+        if let Some(resume) = request.resume.as_ref().filter(|resume| resume.give_up) {
+            inner.sessions.remove(&resume.session);
+            inner.lost.insert(resume.session.clone());
+            inner.calls.given_up_at.push(resume.head_seq);
+        }
         if let Some(resume) = &request.resume
             && inner.lost.contains(&resume.session)
         {
