@@ -58,12 +58,11 @@ impl Heads {
                 0 => None,
                 _ => Some(self.call(&repo.org, &found.head, Command::Freeze).await?),
             };
-            let at = match &held {
-                Some(held) => held.at.clone(),
-                None => {
-                    let at = found.parent.unwrap_or(found.change);
-                    self.seal_or_root(repo, &at).await?
-                }
+            let at = if let Some(held) = &held {
+                held.at.clone()
+            } else {
+                let at = found.parent.unwrap_or(found.change);
+                self.seal_or_root(repo, &at).await?
             };
             let planned = if wanted.base_commit.is_some_and(|oid| at.commit != Some(oid)) {
                 Err(stale(wanted.base_commit))

@@ -136,16 +136,15 @@ impl Heads {
         id: &str,
         held: Option<Frozen>,
     ) -> Result<Result<Option<((Edited, u64), Vec<PathConflict>)>, Vec<PathConflict>>> {
-        let at = match &held {
-            Some(held) => held.at.clone(),
-            None => {
-                let change = Some(found.change);
-                self.call(&repo.org, &found.head, |reply| Command::Seal {
-                    change,
-                    reply,
-                })
-                .await?
-            }
+        let at = if let Some(held) = &held {
+            held.at.clone()
+        } else {
+            let change = Some(found.change);
+            self.call(&repo.org, &found.head, |reply| Command::Seal {
+                change,
+                reply,
+            })
+            .await?
         };
         let planned = self.planned(repo, &at, what).await?;
         if !planned.conflicts.is_empty() && planned.table.is_none() {

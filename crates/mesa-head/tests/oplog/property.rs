@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mesa_proto::v1::{self, op};
 use mesa_testkit::RawSession;
 use mesa_types::NodeKind;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 use crate::support::{SECOND, World, release, shown};
 
@@ -211,8 +211,20 @@ async fn check(actions: Vec<Vec<Step>>, seals: Vec<bool>) {
     assert_eq!(shown(&session).await, after, "redone: {actions:?}");
 }
 
+/// The same cases every time, or as many others as `MESA_UNDO_CASES` says.
+fn config() -> ProptestConfig {
+    let others = std::env::var("MESA_UNDO_CASES").ok();
+    match others.and_then(|cases| cases.parse().ok()) {
+        Some(cases) => ProptestConfig::with_cases(cases),
+        None => ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::with_cases(96)
+        },
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(config())]
 
     #[test]
     fn undoing_the_last_action_leads_back(

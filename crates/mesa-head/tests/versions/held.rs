@@ -23,7 +23,7 @@ use crate::{
 const SOON: Duration = Duration::from_secs(10);
 
 impl Server {
-    async fn merge_into(&self, target: &str, source: &str) -> MergeOutcome {
+    async fn try_merge_into(&self, target: &str, source: &str) -> MergeOutcome {
         let wanted = MergeInto {
             target: target.parse().unwrap(),
             source: source.parse().unwrap(),
@@ -85,7 +85,11 @@ async fn a_change_that_is_closed_meanwhile_is_merged_all_the_same() {
         let change = server.named_change(&source).await;
         let merges = (0..3).map(|target| {
             let (server, source) = (&server, &source);
-            async move { server.merge_into(&format!("{target}-of-{n}"), source).await }
+            async move {
+                server
+                    .try_merge_into(&format!("{target}-of-{n}"), source)
+                    .await
+            }
         });
         let closing = async {
             for _ in 0..n {
@@ -239,7 +243,7 @@ async fn a_call_that_waits_in_a_head_that_is_lost_is_asked_again() {
         session.until_end().await;
     };
     let both = async { tokio::join!(writing, losing) };
-    let (written, ()) = tokio::time::timeout(SOON, both)
+    let (written, ()) = tokio::time::timeout(SOON, Box::pin(both))
         .await
         .expect("it is answered");
     assert!(written.unwrap().commit.is_some());
@@ -300,7 +304,7 @@ async fn a_merge_whose_caller_goes_away_keeps_nobody_waiting() {
             .write(main(), vec![put("live", &n.to_string())])
             .await
             .unwrap();
-        done += usize::from(polled(n, server.merge_into("main", &name)).await);
+        done += usize::from(Box::pin(polled(n, server.try_merge_into("main", &name))).await);
         let write = server.write(main(), vec![put("after", &n.to_string())]);
         let written = tokio::time::timeout(SOON, write).await;
         written.expect("the head goes on").unwrap();
@@ -332,7 +336,7 @@ async fn a_bookmark_made_anew_under_a_session_can_be_merged_into() {
     let other = other.await.change;
     server.close(other).await;
     server.bookmark("target", other).await;
-    let merged = server.merge_into("target", "side").await;
+    let merged = server.try_merge_into("target", "side").await;
     assert!(matches!(merged, MergeOutcome::Merged { .. }), "{merged:?}");
     let files = server.files(bookmark("target")).await;
     assert_eq!(files.len(), 3, "{files:?}");
