@@ -179,6 +179,8 @@ pub(crate) struct Expect {
     pub seq: Option<u64>,
     /// What names it: the bookmark the write goes by.
     pub bookmark: Option<BookmarkName>,
+    /// The head's change does not exist yet, so that nothing was written on top of its parent.
+    pub pending: bool,
 }
 
 /// A write of the server's.

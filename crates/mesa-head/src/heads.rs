@@ -35,7 +35,7 @@ use self::registry::Slot;
 pub use self::{
     collect::Collected,
     diff::{ConflictPaths, ConflictsShown, Difference},
-    merge::{MergeInto, MergeOutcome},
+    merge::{MergeInto, MergeOutcome, MergeSeen},
     past::{ActionCursor, ActionFilter, ActionPage},
     resolve::Resolutions,
     restore::{At, NotThere, Restore},

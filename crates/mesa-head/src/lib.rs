@@ -29,7 +29,7 @@ pub use self::{
     head::fanout::{Attached, AttachedSender},
     heads::{
         Access, ActionCursor, ActionFilter, ActionPage, At, Collected, ConflictPaths,
-        ConflictsShown, Difference, Heads, MergeInto, MergeOutcome, NewChange, NotThere,
+        ConflictsShown, Difference, Heads, MergeInto, MergeOutcome, MergeSeen, NewChange, NotThere,
         Resolutions, Restore, Rewritten, SealedAt, Undo, UndoOutcome, Write,
     },
     oplog::{Action, OpSort, Operation},

@@ -136,6 +136,9 @@ impl Turn<'_> {
         if expect.seq.is_some_and(|seq| seq != self.state.row.seq) {
             return Err(written_meanwhile());
         }
+        if expect.pending && self.state.row.pending.is_none() {
+            return Err(written_meanwhile());
+        }
         if let Some(commit) = expect.commit {
             if self.state.needs_seal() {
                 return Err(written_meanwhile());

@@ -33,11 +33,31 @@ impl Heads {
         to: ChangeId,
         allow_backwards: bool,
     ) -> Result<ChangeId> {
+        self.move_bookmark_from(actor, repo, name, None, to, allow_backwards)
+            .await
+    }
+
+    /// The same, if the bookmark names the change that the caller saw it name (`STALE_BOOKMARK`).
+    pub async fn move_bookmark_from(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        name: &BookmarkName,
+        seen: Option<ChangeId>,
+        to: ChangeId,
+        allow_backwards: bool,
+    ) -> Result<ChangeId> {
         let _turn = self.bookmark_turn(repo, name).await;
         let mut last = HeadError::gone();
         for _ in 0..ATTEMPTS {
             let read = self.named(repo, name).await?;
             let from = read.change;
+            if seen.is_some_and(|seen| seen != from) {
+                return Err(HeadError::conflict(
+                    "STALE_BOOKMARK",
+                    format!("'{name}' names {from} by now"),
+                ));
+            }
             if from == to {
                 return Ok(from);
             }

@@ -12,7 +12,7 @@ use mesa_types::{BookmarkName, ChangeId, CommitOid};
 use super::{
     Heads, SealedAt,
     open::Found,
-    write::{busy, is_passing},
+    write::{busy, is_at, is_passing},
 };
 use crate::{
     edit::{ConflictEdit, Describe, Edit, Expect},
@@ -40,6 +40,36 @@ pub struct MergeInto {
     pub resolutions: BTreeMap<Vec<u8>, Resolve>,
     /// What is not resolved becomes part of the merge, as conflicts.
     pub allow_conflicted: bool,
+}
+
+/// Commits that the caller of a merge saw, zeros for none; `STALE_COMMIT` if a side has another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MergeSeen {
+    /// Of the bookmark merged into.
+    pub target: Option<CommitOid>,
+    /// Of the one that is merged.
+    pub source: Option<CommitOid>,
+}
+
+impl MergeSeen {
+    fn check(&self, wanted: &MergeInto, target: &SealedAt, source: &SealedAt) -> Result<()> {
+        let sides = [
+            (&wanted.target, target, self.target),
+            (&wanted.source, source, self.source),
+        ];
+        for (name, at, seen) in sides {
+            if seen.is_some_and(|seen| !is_at(at, seen)) {
+                let now = at
+                    .commit
+                    .map_or_else(|| "none".to_owned(), |oid| oid.to_string());
+                return Err(HeadError::conflict(
+                    "STALE_COMMIT",
+                    format!("the commit of '{name}' is {now} by now"),
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a merge came to.
@@ -73,10 +103,25 @@ impl Heads {
         repo: &Repo,
         wanted: MergeInto,
     ) -> Result<MergeOutcome> {
+        self.merge_seen(actor, repo, wanted, MergeSeen::default())
+            .await
+    }
+
+    /// The same, if both sides are what the caller saw.
+    pub async fn merge_seen(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        wanted: MergeInto,
+        seen: MergeSeen,
+    ) -> Result<MergeOutcome> {
         let _turn = self.bookmark_turn(repo, &wanted.target).await;
         let mut last = HeadError::gone();
         for attempt in 0..ATTEMPTS {
-            match self.try_merge(actor, repo, &wanted, attempt == 0).await {
+            match self
+                .try_merge(actor, repo, &wanted, seen, attempt == 0)
+                .await
+            {
                 // All writers of the target waited for it: not again.
                 Err(error) if error.code == "TOOK_TOO_LONG" => return Err(busy(&error)),
                 Err(error) if is_passing(&error) => {
@@ -95,6 +140,7 @@ impl Heads {
         actor: &Actor,
         repo: &Repo,
         wanted: &MergeInto,
+        seen: MergeSeen,
         first: bool,
     ) -> Result<MergeOutcome> {
         let target = self.named(repo, &wanted.target).await?;
@@ -102,6 +148,7 @@ impl Heads {
         let (ours, theirs) = (target.change, source.change);
         let now = self.seal_or_root(repo, &ours).await?;
         let from = self.seal_or_root(repo, &theirs).await?;
+        seen.check(wanted, &now, &from)?;
         let graph = self.graph(repo);
         if ours == theirs || graph.is_ancestor(from.commit, now.commit).await? {
             return Ok(MergeOutcome::Nothing {
@@ -121,7 +168,7 @@ impl Heads {
         let from = self.seal_or_root(repo, &theirs).await?;
         let held = self.hold(repo, &wanted.target, &target).await?;
         let merged = self
-            .merge_held(actor, repo, wanted, (ours, &from), held.as_ref())
+            .merge_held(actor, repo, (wanted, seen), (ours, &from), held.as_ref())
             .await;
         let (merged, conflicted) = match merged {
             Ok(Ok(merged)) => merged,
@@ -158,7 +205,7 @@ impl Heads {
         &self,
         actor: &Actor,
         repo: &Repo,
-        wanted: &MergeInto,
+        (wanted, seen): (&MergeInto, MergeSeen),
         (ours, from): (ChangeId, &SealedAt),
         held: Option<&Frozen>,
     ) -> Result<Result<(SealedAt, bool), Vec<PathConflict>>> {
@@ -171,6 +218,8 @@ impl Heads {
                 self.seal_or_root(repo, &ours).await?
             }
         };
+        // Both sides stand still from here on.
+        seen.check(wanted, &now, from)?;
         let merged = self.snapshots(repo, wanted, (ours, &now), from).await?;
         let conflicted = merged.table.is_some();
         if !merged.conflicts.is_empty() {

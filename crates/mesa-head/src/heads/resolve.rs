@@ -88,6 +88,7 @@ impl Heads {
                     commit: at.commit.filter(|_| found.parent.is_none()),
                     seq: None,
                     bookmark: found.bookmark.clone(),
+                    pending: found.parent.is_some(),
                 },
                 commit: true,
                 undone: None,

@@ -77,6 +77,18 @@ impl Heads {
         repo: &Repo,
         wanted: Restore,
     ) -> Result<Result<Rewritten, NotThere>> {
+        self.restore_seen(actor, repo, wanted, None).await
+    }
+
+    /// The same, if what is written to has the commit that the caller saw, zeros for none
+    /// (`STALE_COMMIT`).
+    pub async fn restore_seen(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        wanted: Restore,
+        seen: Option<CommitOid>,
+    ) -> Result<Result<Rewritten, NotThere>> {
         let root = self.state(repo, &wanted.change, wanted.at).await?;
         if !wanted.allow_remove {
             let store = self.versions(repo).await?;
@@ -108,7 +120,7 @@ impl Heads {
             paths: paths.into_paths().collect(),
         };
         let what = Rewrite::Restore(wish);
-        let done = self.rewrite(actor, repo, &wanted.onto, &what).await?;
+        let done = self.rewrite(actor, repo, &wanted.onto, &what, seen).await?;
         done.map(Ok)
             .map_err(|_| HeadError::corrupt("a restore with conflicts"))
     }

@@ -4,7 +4,7 @@
 //! It is tried beside the head first; if somebody writes meanwhile, the head is held still for it.
 
 use mesa_repo::{Actor, Repo};
-use mesa_types::ObjectId;
+use mesa_types::{CommitOid, ObjectId};
 use mesa_vcs::tree::TreeValue;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     open::Found,
     restore::Wish,
     undo::Rewritten,
-    write::{busy, is_passing},
+    write::{busy, is_at, is_passing, stale},
 };
 use crate::{
     ViewTarget,
@@ -48,20 +48,22 @@ impl Rewrite {
 }
 
 impl Heads {
-    /// Writes to what `onto` names. The inner error are conflicts; then nothing was written.
+    /// Writes to what `onto` names, if that has the commit `seen`. The inner error are conflicts;
+    /// then nothing was written.
     pub(super) async fn rewrite(
         &self,
         actor: &Actor,
         repo: &Repo,
         onto: &ViewTarget,
         what: &Rewrite,
+        seen: Option<CommitOid>,
     ) -> Result<Result<Rewritten, Vec<PathConflict>>> {
         let id = format!("{}-{}", what.origin(), self.catalog().unique());
         let mut last = HeadError::gone();
         for attempt in 0..ATTEMPTS {
             let found = self.find_for_write(repo, onto).await?;
             let tried = self
-                .try_rewrite(actor, repo, &found, what, &id, attempt > 0)
+                .try_rewrite(actor, repo, &found, (what, seen), &id, attempt > 0)
                 .await;
             match tried {
                 Err(error) if is_passing(&error) => last = error,
@@ -84,7 +86,7 @@ impl Heads {
         actor: &Actor,
         repo: &Repo,
         found: &Found,
-        what: &Rewrite,
+        (what, seen): (&Rewrite, Option<CommitOid>),
         id: &str,
         hold: bool,
     ) -> Result<Result<Rewritten, Vec<PathConflict>>> {
@@ -93,7 +95,9 @@ impl Heads {
         } else {
             None
         };
-        let done = self.rewrite_from(actor, repo, found, what, id, held).await;
+        let done = self
+            .rewrite_from(actor, repo, found, (what, seen), id, held)
+            .await;
         let (written, conflicts) = match done? {
             Ok(Some((written, conflicts))) => (Some(written), conflicts),
             Ok(None) => (None, Vec::new()),
@@ -132,7 +136,7 @@ impl Heads {
         actor: &Actor,
         repo: &Repo,
         found: &Found,
-        what: &Rewrite,
+        (what, seen): (&Rewrite, Option<CommitOid>),
         id: &str,
         held: Option<Frozen>,
     ) -> Result<Result<Option<((Edited, u64), Vec<PathConflict>)>, Vec<PathConflict>>> {
@@ -146,6 +150,15 @@ impl Heads {
             })
             .await?
         };
+        if let Some(seen) = seen {
+            let is_seen = match &found.parent {
+                Some(parent) => is_at(&self.seal_or_root(repo, parent).await?, seen),
+                None => is_at(&at, seen),
+            };
+            if !is_seen {
+                return Err(stale(Some(seen)));
+            }
+        }
         let planned = self.planned(repo, &at, what).await?;
         if !planned.conflicts.is_empty() && planned.table.is_none() {
             return Ok(Err(planned.conflicts));
@@ -166,6 +179,7 @@ impl Heads {
                 change: Some(found.change),
                 seq: Some(at.head_seq),
                 bookmark: found.bookmark.clone(),
+                pending: seen.is_some() && found.parent.is_some(),
                 ..Expect::default()
             },
             commit: false,

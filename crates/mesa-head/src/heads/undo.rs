@@ -104,7 +104,9 @@ impl Heads {
             undone,
             conflicted: wanted.allow_conflicted,
         };
-        let done = self.rewrite(actor, repo, &wanted.onto, &rewrite).await?;
+        let done = self
+            .rewrite(actor, repo, &wanted.onto, &rewrite, None)
+            .await?;
         Ok(match done {
             Ok(rewritten) => UndoOutcome::Done {
                 undone: action.first,

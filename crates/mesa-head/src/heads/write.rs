@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mesa_meta::{Batch, Committed, Table};
 use mesa_proto::v1;
 use mesa_repo::{Actor, Change, ChangeState, Repo, Versioned};
-use mesa_types::{ChangeId, CommitOid, HeadId};
+use mesa_types::{ChangeId, CommitOid, GitOid, HeadId};
 
 use super::{
     Heads, SealedAt,
@@ -30,7 +30,7 @@ pub struct Write {
     pub edits: Vec<FileEdit>,
     /// What the change says about itself from now on.
     pub describe: Describe,
-    /// The commit the caller saw; `STALE_COMMIT` if the change has another one.
+    /// The commit the caller saw, zeros for none; `STALE_COMMIT` if the change has another one.
     pub base_commit: Option<CommitOid>,
 }
 
@@ -57,11 +57,11 @@ impl Heads {
         for _ in 0..ATTEMPTS {
             let found = self.find_for_write(repo, &write.target).await?;
             if let Some(expected) = write.base_commit {
-                let at = match &found.parent {
-                    Some(parent) => self.seal(&repo.org, &repo.id, parent).await?,
-                    None => self.seal(&repo.org, &repo.id, &found.change).await?,
-                };
-                if at.commit != Some(expected) {
+                let at = self
+                    .seal_or_root(repo, found.parent.as_ref().unwrap_or(&found.change))
+                    .await?;
+                if !is_at(&at, expected) {
+                    self.discard(repo, &found).await?;
                     return Err(stale(Some(expected)));
                 }
             }
@@ -77,6 +77,7 @@ impl Heads {
                     commit: write.base_commit.filter(|_| found.parent.is_none()),
                     seq: None,
                     bookmark: found.bookmark.clone(),
+                    pending: write.base_commit.is_some() && found.parent.is_some(),
                 },
                 commit: false,
                 undone: None,
@@ -340,6 +341,11 @@ pub(super) fn busy(last: &HeadError) -> HeadError {
         "LOCK_CONFLICT",
         format!("others kept writing to the same change: {last}"),
     )
+}
+
+/// Whether this is the commit a caller saw; zeros stand for none.
+pub(super) fn is_at(at: &SealedAt, seen: CommitOid) -> bool {
+    at.commit.unwrap_or(GitOid([0; 20])) == seen
 }
 
 pub(super) fn stale(expected: Option<CommitOid>) -> HeadError {

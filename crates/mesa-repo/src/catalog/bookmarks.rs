@@ -184,28 +184,30 @@ impl Catalog {
         name: &BookmarkName,
         actor: &Actor,
     ) -> Result<(), Error> {
-        self.delete_bookmark_at(org, repo, name, None, actor)
-            .await?;
-        Ok(())
+        self.delete_bookmark_at(org, repo, name, None, actor).await
     }
 
-    /// Deletes a bookmark if it names `change`, or whatever it names. Answers whether it did.
+    /// The same, if the bookmark names the change that the caller saw it name (`STALE_BOOKMARK`).
     pub async fn delete_bookmark_at(
         &self,
         org: &OrgId,
         repo: &RepoId,
         name: &BookmarkName,
-        change: Option<ChangeId>,
+        seen: Option<ChangeId>,
         actor: &Actor,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         for attempt in 0..CAS_ATTEMPTS {
             let _turn = self.turn(attempt, (repo, name)).await;
             let read = self
                 .bookmark(org, repo, name)
                 .await?
                 .ok_or_else(|| missing(name))?;
-            if change.is_some_and(|change| change != read.change) {
-                return Ok(false);
+            if seen.is_some_and(|seen| seen != read.change) {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "STALE_BOOKMARK",
+                    format!("'{name}' names {} by now", read.change),
+                ));
             }
             let of = self.living_repo(org, repo).await?;
             if of.default_bookmark == *name {
@@ -245,7 +247,7 @@ impl Catalog {
                     from: Some(read.change),
                     to: None,
                 });
-                return Ok(true);
+                return Ok(());
             }
         }
         Err(Error::contended())
