@@ -102,6 +102,7 @@ pub enum Command {
     Undo(commands::undo::Args),
     #[command(subcommand)]
     Op(commands::op::Command),
+    Mcp(commands::mcp::Args),
     Doctor(commands::doctor::Args),
     Version(commands::version::Args),
     DumpDefaultMesaignore(commands::dump_default_mesaignore::Args),

@@ -14,6 +14,7 @@ pub mod key;
 pub mod log;
 pub mod logs;
 pub mod man;
+pub mod mcp;
 pub mod merge;
 pub mod mount;
 pub mod new;
@@ -92,6 +93,7 @@ fn dispatch(context: &Context, command: Command) -> CliResult {
         Command::DumpDefaultMesaignore(args) => dump_default_mesaignore::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),
+        Command::Mcp(args) => mcp::run(context, &args),
         Command::Daemon(command) => daemon::run(context, command),
     }
 }

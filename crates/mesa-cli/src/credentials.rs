@@ -185,6 +185,17 @@ impl ControlPlane {
         Err(first.map_or_else(no_credential, CliError::from))
     }
 
+    /// The client whose credential the server takes; the first while it cannot be asked.
+    pub async fn client(&self) -> CliResult<RestClient> {
+        let taken = self
+            .call(async |client| client.whoami().await.map(|_| client.clone()))
+            .await;
+        match (taken, self.clients.first()) {
+            (Err(error), Some(first)) if error.exit == Exit::Unreachable => Ok(first.clone()),
+            (taken, _) => taken,
+        }
+    }
+
     /// The org the command works on, asking the server who we are when nothing names it.
     pub async fn org(&self) -> CliResult<OrgSlug> {
         if let Some(org) = &self.org {

@@ -1,6 +1,7 @@
 //! The REST control plane: orgs, repos, keys, bookmarks, changes, content.
 
 mod error;
+mod mcp;
 pub mod model;
 mod operations;
 mod resources;

@@ -34,6 +34,10 @@ pub use request_id::RequestId;
 /// envelopes.
 pub const GRPC_PREFIX: &str = "/mesa.sync.v1.Sync/";
 
+/// Marks a refusal whose body is another protocol's, to be sent as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnBody;
+
 /// The outermost layer of the router.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -58,7 +62,9 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     let _entered = span.enter();
     if is_grpc {
         response = grpc::completed(response, &id);
-    } else if response.status().is_client_error() || response.status().is_server_error() {
+    } else if (response.status().is_client_error() || response.status().is_server_error())
+        && response.extensions().get::<OwnBody>().is_none()
+    {
         response = enveloped(response, &id);
     }
     response.headers_mut().insert("x-request-id", id.header());
@@ -81,14 +87,7 @@ fn enveloped(response: Response, id: &RequestId) -> Response {
         .remove::<ApiError>()
         .unwrap_or_else(|| ApiError::of_status(parts.status));
     if parts.status.is_server_error() {
-        let mut cause = String::new();
-        let mut next = error.cause().map(|c| c as &dyn std::error::Error);
-        while let Some(error) = next {
-            cause.push_str(": ");
-            cause.push_str(&error.to_string());
-            next = error.source();
-        }
-        tracing::error!(code = error.wire_code(), "{}{cause}", error.message());
+        error.log();
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::TRANSFER_ENCODING);

@@ -252,6 +252,23 @@ impl ApiError {
         self.0.code
     }
 
+    /// Facts for programs.
+    pub fn details(&self) -> Option<&Map<String, Value>> {
+        self.0.details.as_ref()
+    }
+
+    /// Logs a failure of the server with its causes.
+    pub fn log(&self) {
+        let mut causes = String::new();
+        let mut next = self.cause().map(|c| c as &dyn StdError);
+        while let Some(error) = next {
+            causes.push_str(": ");
+            causes.push_str(&error.to_string());
+            next = error.source();
+        }
+        tracing::error!(code = self.wire_code(), "{}{causes}", self.message());
+    }
+
     /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.0.message

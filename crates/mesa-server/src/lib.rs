@@ -1,5 +1,5 @@
-//! The server: one listener for REST (HTTP/1.1 and HTTP/2) and the mount protocol (gRPC), over an
-//! embedded store in one data directory.
+//! The server: one listener for REST and MCP (HTTP/1.1 and HTTP/2) and the mount protocol (gRPC),
+//! over an embedded store in one data directory.
 //!
 //! This is the only crate that knows HTTP status codes; [`error`] is their table. Handlers are one
 //! file per resource under [`routes`].
@@ -11,6 +11,7 @@ pub mod error;
 pub mod hooks;
 pub mod listener;
 pub mod logging;
+pub mod mcp;
 pub mod metrics;
 pub mod openapi;
 pub mod options;

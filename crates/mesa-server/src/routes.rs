@@ -27,7 +27,7 @@ use axum::{
     routing::{delete, get, patch, post},
 };
 
-use crate::{edge, error::ApiError, openapi, state::App, sync};
+use crate::{edge, error::ApiError, mcp, openapi, state::App, sync};
 
 /// Routes inside the edge.
 pub(crate) fn in_edge(routes: Router<App>, app: App) -> Router {
@@ -62,6 +62,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/download/SHA256SUMS", get(downloads::sums))
         .route("/download/{name}", get(downloads::file))
         .route("/download/generic/{name}", get(downloads::generic))
+        .route("/mcp", post(mcp::endpoint))
         .route("/v1/whoami", get(whoami::whoami))
         .route("/v1/admin/orgs", get(orgs::list).post(orgs::create))
         .route("/v1/{org}", get(orgs::get))

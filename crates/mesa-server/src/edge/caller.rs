@@ -69,6 +69,12 @@ fn limited(taken: Result<(), u64>) -> Result<(), ApiError> {
 }
 
 impl Caller {
+    /// Counts one more request of the caller.
+    pub fn count(&self, app: &App) -> Result<(), ApiError> {
+        let now = app.catalog().now();
+        limited(app.requests().take(self.principal.key.as_str(), now))
+    }
+
     /// Checks that the path's org is the caller's (another one does not exist for it) and that
     /// the scope is held.
     pub fn org(&self, slug: &str, scope: Scope) -> Result<(), ApiError> {

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
-use http::{header, request::Parts};
+use http::{HeaderMap, header, request::Parts};
 use mesa_api::{ErrorCode, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
 use mesa_repo::PageRequest;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -52,7 +52,7 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        json_type(&request)?;
+        json_type(request.headers())?;
         let max = app.limits().json_body_bytes_max;
         let raw = app.read_body(request.into_body(), max).await?;
         Self::parse(raw)
@@ -67,16 +67,16 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for FilesBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        json_type(&request)?;
+        json_type(request.headers())?;
         let max = app.limits().files_body_bytes_max;
         let raw = app.read_body(request.into_body(), max).await?;
         JsonBody::parse(raw).map(|body| Self(body.value))
     }
 }
 
-fn json_type(request: &Request) -> Result<(), ApiError> {
-    let media_type = request
-        .headers()
+/// Refuses a body that is not announced as JSON.
+pub fn json_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.split(';').next())

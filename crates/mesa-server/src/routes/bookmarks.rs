@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use mesa_api::{Bookmark, BookmarkCreate, BookmarkList, BookmarkMove, BookmarkMoved, Success};
 use mesa_repo::Scope;
-use mesa_types::BookmarkName;
+use mesa_types::{BookmarkName, ChangeId};
 use serde::Deserialize;
 
 use super::repos::bookmark_name;
@@ -20,7 +20,7 @@ use crate::{
 /// The filter of the list.
 #[derive(Debug, Deserialize)]
 pub struct Query {
-    glob: Option<String>,
+    pub(crate) glob: Option<String>,
 }
 
 fn shown(bookmark: &mesa_repo::Bookmark, default: &BookmarkName) -> Bookmark {
@@ -99,25 +99,39 @@ pub async fn shift(
     UrlPath((org, repo, name)): UrlPath<(String, String, String)>,
     body: JsonBody<BookmarkMove>,
 ) -> Result<Json<BookmarkMoved>, ApiError> {
-    let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
-    let name = existing(&name)?;
+    moved(&app, &caller, (&org, &repo), &name, &body.value, None)
+        .await
+        .map(Json)
+}
+
+/// Moves a bookmark, if it names the change that the caller saw.
+pub(crate) async fn moved(
+    app: &App,
+    caller: &Caller,
+    place: (&str, &str),
+    name: &str,
+    wanted: &BookmarkMove,
+    seen: Option<ChangeId>,
+) -> Result<BookmarkMoved, ApiError> {
+    let repo = caller.repo(app, place, Scope::Write).await?;
+    let name = existing(name)?;
     let to = app
         .catalog()
-        .resolve_change(&repo.org, &repo.id, &body.value.change_id)
+        .resolve_change(&repo.org, &repo.id, &wanted.change_id)
         .await?;
-    let backwards = body.value.allow_backwards;
+    let backwards = wanted.allow_backwards;
     let from = app
         .heads()
-        .move_bookmark(&caller.actor, &repo, &name, to, backwards)
+        .move_bookmark_from(&caller.actor, &repo, &name, seen, to, backwards)
         .await?;
-    Ok(Json(BookmarkMoved {
+    Ok(BookmarkMoved {
         bookmark: Bookmark {
             is_default: name == repo.default_bookmark,
             name: name.to_string(),
             change_id: to.to_string(),
         },
         from_change_id: Some(from.to_string()),
-    }))
+    })
 }
 
 /// Deletes a bookmark that is not the default one. What it named stays.
@@ -126,12 +140,24 @@ pub async fn delete(
     caller: Caller,
     UrlPath((org, repo, name)): UrlPath<(String, String, String)>,
 ) -> Result<Json<Success>, ApiError> {
-    let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
-    let name = existing(&name)?;
-    app.catalog()
-        .delete_bookmark(&repo.org, &repo.id, &name, &caller.actor)
-        .await?;
+    deleted(&app, &caller, (&org, &repo), &name, None).await?;
     Ok(Json(Success::YES))
+}
+
+/// Deletes a bookmark, if it names the change that the caller saw.
+pub(crate) async fn deleted(
+    app: &App,
+    caller: &Caller,
+    place: (&str, &str),
+    name: &str,
+    seen: Option<ChangeId>,
+) -> Result<(), ApiError> {
+    let repo = caller.repo(app, place, Scope::Write).await?;
+    let name = existing(name)?;
+    app.catalog()
+        .delete_bookmark_at(&repo.org, &repo.id, &name, seen, &caller.actor)
+        .await?;
+    Ok(())
 }
 
 /// A name in a path: one that cannot be does not exist.

@@ -29,7 +29,7 @@ const FILES_MAX: usize = 100_000;
 /// The filter of the list.
 #[derive(Debug, Deserialize)]
 pub struct Query {
-    bookmark: Option<String>,
+    pub(crate) bookmark: Option<String>,
 }
 
 /// Lists the changes reachable from a bookmark (or change), newest first, without the root.

@@ -1,8 +1,8 @@
 //! `GET /v1/{org}/{repo}/content`.
 
-mod file;
-mod listing;
-mod path;
+pub(crate) mod file;
+pub(crate) mod listing;
+pub(crate) mod path;
 pub(super) mod range;
 
 use axum::{
@@ -25,7 +25,7 @@ use crate::{
 
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
-const DEPTH_MAX: usize = 10;
+pub(crate) const DEPTH_MAX: usize = 10;
 
 /// The query. Unknown pairs are a metadata filter: the published clients send `k=v` for
 /// `metadata[k]=v`.
@@ -137,13 +137,13 @@ pub(super) async fn sealed_root(
 }
 
 /// The git oid of a file, symlink or directory.
-fn sha(record: &NodeRecord) -> String {
+pub(crate) fn sha(record: &NodeRecord) -> String {
     let oid = record.git.unwrap_or(mesa_types::GitOid::EMPTY_TREE);
     oid.to_string()
 }
 
 /// A name or path as text, and its bytes in base64 if the text does not say them.
-pub(super) fn shown(bytes: &[u8]) -> (String, Option<String>) {
+pub(crate) fn shown(bytes: &[u8]) -> (String, Option<String>) {
     use base64::{Engine, engine::general_purpose::STANDARD};
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),

@@ -92,7 +92,7 @@ fn patch(entries: &[diff::DiffEntry], contents: &[ContentDiff]) -> Response {
     ([(header::CONTENT_TYPE, media_type)], out).into_response()
 }
 
-fn json(base: ChangeId, head: ChangeId, found: &Difference) -> Diff {
+pub(crate) fn json(base: ChangeId, head: ChangeId, found: &Difference) -> Diff {
     let (entries, contents) = (&found.entries, &found.contents);
     let sum = |kind| contents.iter().map(|c| c.count(kind)).sum::<usize>();
     let (additions, deletions) = (sum(LineKind::Added), sum(LineKind::Deleted));

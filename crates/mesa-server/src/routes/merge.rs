@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use mesa_api::{BookmarkMerge, ErrorCode, MergeResult, MergeType, Resolution};
-use mesa_head::{HunkResolve, MergeInto, MergeOutcome, PathConflict, Resolve};
+use mesa_head::{HunkResolve, MergeInto, MergeOutcome, MergeSeen, PathConflict, Resolve};
 use mesa_repo::{Repo, Scope};
 use mesa_types::{BookmarkName, ChangeId};
 use mesa_vcs::text::HunkId;
@@ -31,7 +31,20 @@ pub async fn merge(
     UrlPath((org, repo)): UrlPath<(String, String)>,
     FilesBody(body): FilesBody<BookmarkMerge>,
 ) -> Result<Json<MergeResult>, ApiError> {
-    let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
+    merged(&app, &caller, (&org, &repo), body, MergeSeen::default())
+        .await
+        .map(Json)
+}
+
+/// Merges one bookmark into another, if both are at the commits that the caller saw.
+pub(crate) async fn merged(
+    app: &App,
+    caller: &Caller,
+    place: (&str, &str),
+    body: BookmarkMerge,
+    seen: MergeSeen,
+) -> Result<MergeResult, ApiError> {
+    let repo = caller.repo(app, place, Scope::Write).await?;
     let (target, source) = (existing(&body.target)?, existing(&body.source)?);
     if body.delete_source && source == repo.default_bookmark {
         return Err(ApiError::new(
@@ -40,14 +53,18 @@ pub async fn merge(
         )
         .narrowed("DEFAULT_BOOKMARK"));
     }
+    let delete = body.delete_source && source != target;
     let wanted = MergeInto {
         target: target.clone(),
         source: source.clone(),
-        describe: describe(&caller, body.message, None, None),
+        describe: describe(caller, body.message, None, None),
         resolutions: resolutions(body.resolutions.unwrap_or_default())?,
         allow_conflicted: body.allow_conflicted,
     };
-    let outcome = app.heads().merge(&caller.actor, &repo, wanted).await?;
+    let outcome = app
+        .heads()
+        .merge_seen(&caller.actor, &repo, wanted, seen)
+        .await?;
     let (merge_type, change, commit, is_conflicted) = match outcome {
         MergeOutcome::Merged {
             change,
@@ -61,18 +78,16 @@ pub async fn merge(
         }
         MergeOutcome::Conflicts(conflicts) => return Err(conflicted(&conflicts)),
     };
-    let delete = body.delete_source
-        && source != target
-        && delete_merged(&app, &caller, &repo, &source, &change).await?;
-    Ok(Json(MergeResult {
+    let source_deleted = delete && delete_merged(app, caller, &repo, &source, &change).await?;
+    Ok(MergeResult {
         merge_type,
         is_conflicted,
         commit_oid: commit.map_or_else(|| "0".repeat(40), |oid| oid.to_string()),
         change_id: change.to_string(),
         target: target.to_string(),
         source: source.to_string(),
-        source_deleted: delete,
-    }))
+        source_deleted,
+    })
 }
 
 /// Deletes the bookmark that was merged, unless somebody has written to it since.
@@ -93,8 +108,13 @@ async fn delete_merged(
     }
     let deleted = catalog
         .delete_bookmark_at(&repo.org, &repo.id, source, Some(change), &caller.actor)
-        .await?;
-    Ok(deleted)
+        .await;
+    match deleted {
+        Ok(()) => Ok(true),
+        // The merge is made; the bookmark is somebody else's by now.
+        Err(error) if error.code == "STALE_BOOKMARK" => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Resolutions as they arrive.

@@ -22,11 +22,11 @@ use crate::{
 /// The filter of the list.
 #[derive(Debug, Deserialize)]
 pub struct Query {
-    path: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    session: Option<String>,
-    key_id: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) key_id: Option<String>,
 }
 
 /// Lists the actions of a change, newest first.

@@ -24,7 +24,7 @@ use crate::{
 /// The filter of the list.
 #[derive(Debug, Deserialize)]
 pub struct Query {
-    tags: Option<String>,
+    pub(crate) tags: Option<String>,
 }
 
 pub(super) fn bookmark_name(text: &str) -> Result<BookmarkName, ApiError> {

@@ -75,23 +75,41 @@ pub async fn restore(
     UrlPath((org, repo, named)): UrlPath<(String, String, String)>,
     JsonBody { value: body, .. }: JsonBody<RestoreRequest>,
 ) -> Result<Json<RestoreResult>, ApiError> {
-    let repo = caller.repo(&app, (&org, &repo), Scope::Write).await?;
+    restored(&app, &caller, (&org, &repo), &named, body, None)
+        .await
+        .map(Json)
+}
+
+/// Brings paths back as they were, if what is written to has the commit that the caller saw.
+pub(crate) async fn restored(
+    app: &App,
+    caller: &Caller,
+    place: (&str, &str),
+    named: &str,
+    body: RestoreRequest,
+    seen: Option<GitOid>,
+) -> Result<RestoreResult, ApiError> {
+    let repo = caller.repo(app, place, Scope::Write).await?;
     let change = app
         .catalog()
-        .resolve_change(&repo.org, &repo.id, &named)
+        .resolve_change(&repo.org, &repo.id, named)
         .await?;
     if body.paths.is_empty() {
         return Err(ApiError::bad_request("paths must name at least one path"));
     }
     let wanted = Restore {
         change,
-        at: state(&app, &repo, body.at).await?,
-        onto: target(&app, &repo, body.onto.as_deref().unwrap_or(&named)).await?,
+        at: state(app, &repo, body.at).await?,
+        onto: target(app, &repo, body.onto.as_deref().unwrap_or(named)).await?,
         paths: raw_paths(&body.paths)?,
         allow_remove: body.allow_remove,
     };
-    match app.heads().restore(&caller.actor, &repo, wanted).await? {
-        Ok(rewritten) => Ok(Json(written(rewritten))),
+    let done = app
+        .heads()
+        .restore_seen(&caller.actor, &repo, wanted, seen)
+        .await?;
+    match done {
+        Ok(rewritten) => Ok(written(rewritten)),
         Err(NotThere(paths)) => {
             let paths: Vec<String> = paths
                 .iter()

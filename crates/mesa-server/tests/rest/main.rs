@@ -19,6 +19,7 @@ mod edge;
 mod harness;
 mod idempotency;
 mod listener;
+mod mcp;
 mod mount;
 mod operations;
 mod orgs;

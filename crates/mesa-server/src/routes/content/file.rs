@@ -29,7 +29,7 @@ use crate::{
 const JSON_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The git mode of a file or symlink.
-pub(super) fn mode(record: &NodeRecord) -> FileMode {
+pub(crate) fn mode(record: &NodeRecord) -> FileMode {
     match record.attr.kind {
         NodeKind::Symlink => FileMode::Symlink,
         _ if record.attr.mode & 0o100 != 0 => FileMode::Executable,

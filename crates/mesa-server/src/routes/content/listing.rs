@@ -10,7 +10,7 @@ use mesa_api::{Content, ContentDir, ContentEntry, EntryDir, EntryFile, ErrorCode
 use mesa_object::tree::{Entry, NodeRecord};
 use mesa_types::{FileId, GitOid, NodeKind, ObjectId};
 
-use super::{Query, file::mode, name_of, sha, shown};
+use super::{Query, RepoPath, file::mode, name_of, sha, shown};
 use crate::{
     error::ApiError,
     snapshot::{Snapshot, record_of},
@@ -29,7 +29,20 @@ pub(super) async fn answer(
     query: &Query,
 ) -> Result<Response, ApiError> {
     let depth = query.depth.unwrap_or(DEPTH_DEFAULT);
-    let path = query.path.joined();
+    let depth = if query.filtered { 0 } else { depth };
+    let dir = read(snapshot, record, &query.path, depth).await?;
+    Ok(Json(Content::Dir(dir)).into_response())
+}
+
+/// The same as a value; at depth 0 without entries.
+pub(crate) async fn read(
+    snapshot: &Snapshot,
+    record: Option<&NodeRecord>,
+    path: &RepoPath,
+    depth: usize,
+) -> Result<ContentDir, ApiError> {
+    let name = name_of(path.parts());
+    let path = path.joined();
     let mut tree = Levels::default();
     let top = record.and_then(|r| r.dir.as_ref()).map(|dir| dir.object);
     if let Some(top) = top {
@@ -43,19 +56,18 @@ pub(super) async fn answer(
     }
     let mut entries = Vec::new();
     let child_count = top.map_or(0, |top| tree.visible(top).count());
-    if let Some(top) = top.filter(|_| depth > 0 && !query.filtered) {
+    if let Some(top) = top.filter(|_| depth > 0) {
         tree.flatten(top, &path, depth, &mut entries)?;
     }
     let (text, path_b64) = shown(&path);
-    let dir = ContentDir {
-        name: name_of(query.path.parts()),
+    Ok(ContentDir {
+        name,
         path: text,
         path_b64,
         sha: record.map_or_else(|| GitOid::EMPTY_TREE.to_string(), sha),
         child_count: child_count as u64,
         entries,
-    };
-    Ok(Json(Content::Dir(dir)).into_response())
+    })
 }
 
 /// Listings by their object, and the hard-linked nodes in them.
