@@ -14,6 +14,7 @@ mod hostile;
 mod install;
 mod layers;
 mod limits;
+mod mcp;
 mod moved;
 mod sharing;
 mod surroundings;
