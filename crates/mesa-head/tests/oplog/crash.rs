@@ -102,20 +102,20 @@ async fn crash_everywhere(restores: bool, after: bool) {
 
 #[tokio::test]
 async fn an_undo_dies_before_any_step() {
-    crash_everywhere(false, false).await;
+    Box::pin(crash_everywhere(false, false)).await;
 }
 
 #[tokio::test]
 async fn an_undo_dies_after_any_step() {
-    crash_everywhere(false, true).await;
+    Box::pin(crash_everywhere(false, true)).await;
 }
 
 #[tokio::test]
 async fn a_restore_dies_before_any_step() {
-    crash_everywhere(true, false).await;
+    Box::pin(crash_everywhere(true, false)).await;
 }
 
 #[tokio::test]
 async fn a_restore_dies_after_any_step() {
-    crash_everywhere(true, true).await;
+    Box::pin(crash_everywhere(true, true)).await;
 }

@@ -138,7 +138,7 @@ async fn get(context: Context, wanted: Get) -> Result<Answer<Shown>, ApiError> {
     shown(
         &context,
         &wanted.repo,
-        &repo.default_bookmark.to_string(),
+        repo.default_bookmark.as_ref(),
         &wanted.name.0,
     )
     .await

@@ -188,12 +188,11 @@ async fn place(
     repo: &RepoArg,
     at: Option<&Rev>,
 ) -> Result<UrlPath<(String, String, String)>, ApiError> {
-    let named = match rev(at).filter(|rev| !rev.is_empty()) {
-        Some(named) => named.to_owned(),
-        None => {
-            let repo = context.repo(&repo.0, Scope::Read).await?;
-            repo.default_bookmark.to_string()
-        }
+    let named = if let Some(named) = rev(at).filter(|rev| !rev.is_empty()) {
+        named.to_owned()
+    } else {
+        let repo = context.repo(&repo.0, Scope::Read).await?;
+        repo.default_bookmark.to_string()
     };
     let (org, repo) = context.place(&repo.0);
     Ok(UrlPath((org.to_owned(), repo.to_owned(), named)))

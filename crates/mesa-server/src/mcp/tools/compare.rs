@@ -73,6 +73,7 @@ struct Conflict {
 
 /// A part of a text in conflict.
 #[derive(Serialize, JsonSchema)]
+#[allow(clippy::struct_field_names, reason = "names of the wire")]
 struct Hunk {
     /// Names it in the resolutions of change_resolve.
     hunk_id: String,
@@ -140,14 +141,13 @@ async fn compare(context: Context, wanted: Compare) -> Result<Answer<Difference>
     let head = context
         .open(repo, rev(wanted.head.as_ref()), Scope::Read)
         .await?;
-    let parent = match &wanted.base {
-        Some(base) => base.0.clone(),
-        None => {
-            let (org, id) = (&head.repo.org, &head.repo.id);
-            let change = context.app.catalog().change(org, id, &head.change).await?;
-            let parent = change.and_then(|change| change.parents.first().copied());
-            parent.unwrap_or(ChangeId::ROOT).to_string()
-        }
+    let parent = if let Some(base) = &wanted.base {
+        base.0.clone()
+    } else {
+        let (org, id) = (&head.repo.org, &head.repo.id);
+        let change = context.app.catalog().change(org, id, &head.change).await?;
+        let parent = change.and_then(|change| change.parents.first().copied());
+        parent.unwrap_or(ChangeId::ROOT).to_string()
     };
     let base = context.open(repo, Some(&parent), Scope::Read).await?;
     let heads = context.app.heads();

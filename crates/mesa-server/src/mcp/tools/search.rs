@@ -256,6 +256,7 @@ struct Match {
 }
 
 #[derive(Serialize, JsonSchema)]
+#[allow(clippy::struct_field_names, reason = "names of the wire")]
 struct Matches {
     change_id: String,
     commit_oid: String,

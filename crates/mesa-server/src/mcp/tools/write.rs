@@ -511,9 +511,8 @@ fn not_a_file(path: &RepoPath, node: &Node) -> ApiError {
 
 /// The text of a file to be edited.
 async fn text_of(opened: &Opened, path: &RepoPath, node: &Node) -> Result<String, ApiError> {
-    let record = match (&node.record, node.kind) {
-        (Some(record), NodeKind::File) => record,
-        _ => return Err(not_a_file(path, node)),
+    let (Some(record), NodeKind::File) = (&node.record, node.kind) else {
+        return Err(not_a_file(path, node));
     };
     let refused = |why: &str| {
         let path = text(path);
