@@ -69,13 +69,13 @@ impl Guide {
     /// What the agent did is on the server.
     fn worked(&self, repo: &str, home: &str) {
         let path = Server::content_path(repo, "agent.txt");
-        eventually(20, "the agent's file is on the server", || {
-            self.server.get_raw(&path, &self.server.admin_key()).0 == 200
-        });
-        let (_, text) = self.server.get_raw(&path, &self.server.admin_key());
         let place = format!("{home}/my-org/{repo}");
         let wanted = format!("Implement the feature described in TODO.md in {place}\n");
-        assert_eq!(String::from_utf8_lossy(&text), wanted);
+        // The name comes before the content.
+        eventually(20, "the agent's file is on the server", || {
+            let (status, text) = self.server.get_raw(&path, &self.server.admin_key());
+            status == 200 && text == wanted.as_bytes()
+        });
     }
 
     /// Runs the example of a kit; its agent's file must be on the server.
