@@ -10,9 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from mesa_sdk import ApiError, AsyncMesa, Mesa, PrivateKey
-from mesa_sdk._call import Call
-from routes import MAY_BE_MISSING, normal
+from mesa_sdk import AsyncMesa, Mesa, PrivateKey
+from routes import normal
 from support import FlakyProxy, Receiver, Server, flaky
 
 #: (method, path below /v1) of every request that was answered with success.
@@ -131,42 +130,15 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def served(server: Server) -> set[str]:
-    """The routes that the server describes, and of those that may be missing the ones it knows."""
+    """The routes that the server describes."""
     document = httpx.get(f"{server.url}/openapi.json", trust_env=False).json()
     methods = ("get", "post", "patch", "put", "delete")
-    found = {
+    return {
         normal(f"{method.upper()} {path}")
         for path, operations in document["paths"].items()
         for method in operations
         if method in methods
     }
-    with Mesa(api_key=server.admin_key, api_url=server.url) as mesa:
-        names = {"org": "my-org", "change_id": "none", "bookmark": "none", "id": "1"}
-        names["repo"] = mesa.repos.create().name
-        for route in MAY_BE_MISSING:
-            method, template = route.split()
-            path = template.format(**names).split("/")[2:]
-            try:
-                mesa.repos.transport.send(Call(method, tuple(path), bytes, body={}))
-            except ApiError as error:
-                if error.code not in ("NOT_FOUND", "METHOD_NOT_ALLOWED"):
-                    found.add(normal(route))
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _only_where_served(request: pytest.FixtureRequest) -> None:
-    """`needs("POST /x")`: runs where the server has the route."""
-    marker = request.node.get_closest_marker("needs")
-    if marker is not None:
-        served = request.getfixturevalue("served")
-        missing = [route for route in marker.args if normal(route) not in served]
-        if missing:
-            pytest.skip(f"this server does not have {', '.join(missing)} yet")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*routes): runs where the server has these routes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

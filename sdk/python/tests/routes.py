@@ -7,22 +7,6 @@ from mesa_sdk import AsyncMesa, Mesa
 from mesa_sdk._call import Call
 from mesa_sdk.resources._base import AsyncResource, Described, Resource
 
-#: Routes of the contract that a server may lack so far. What needs them runs where they are.
-MAY_BE_MISSING = (
-    "POST /{org}/{repo}/changes",
-    "PATCH /{org}/{repo}/changes/{change_id}",
-    "POST /{org}/{repo}/changes/{change_id}/new",
-    "POST /{org}/{repo}/bookmarks",
-    "POST /{org}/{repo}/bookmarks/merge",
-    "PATCH /{org}/{repo}/bookmarks/{bookmark}",
-    "DELETE /{org}/{repo}/bookmarks/{bookmark}",
-    "GET /{org}/{repo}/diff",
-    "GET /{org}/{repo}/changes/{change_id}/operations",
-    "GET /{org}/{repo}/changes/{change_id}/operations/{id}",
-    "POST /{org}/{repo}/changes/{change_id}/undo",
-    "POST /{org}/{repo}/changes/{change_id}/restore",
-)
-
 
 def normal(route: str) -> str:
     """A route whatever its parameters are called."""

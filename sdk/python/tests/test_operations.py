@@ -14,12 +14,6 @@ from mesa_sdk import (
     NotFoundError,
 )
 
-CHANGE = "/{org}/{repo}/changes/{change_id}"
-LIST = f"GET {CHANGE}/operations"
-ONE = f"GET {CHANGE}/operations/{{id}}"
-UNDO = f"POST {CHANGE}/undo"
-RESTORE = f"POST {CHANGE}/restore"
-
 
 def written(mesa: Mesa) -> tuple[str, str]:
     """A repo and a change in which `a` was written twice and `b` once, in three calls."""
@@ -40,7 +34,6 @@ def read(mesa: Mesa, repo: str, change: str, path: str) -> bytes:
     return mesa.content.read(repo=repo, change_id=change, path=path)
 
 
-@pytest.mark.needs(LIST, ONE)
 def test_the_log(mesa: Mesa):
     repo, change = written(mesa)
     actions = list(mesa.operations.iterate(repo=repo, change_id=change, limit=1))
@@ -71,7 +64,6 @@ def test_the_log(mesa: Mesa):
     assert caught.value.code == "OPERATION_NOT_FOUND"
 
 
-@pytest.mark.needs(LIST, UNDO)
 def test_undo(mesa: Mesa):
     repo, change = written(mesa)
     undone = mesa.operations.undo(repo=repo, change_id=change)
@@ -87,7 +79,6 @@ def test_undo(mesa: Mesa):
     assert caught.value.conflict_paths == ["a"]
 
 
-@pytest.mark.needs(LIST, RESTORE)
 def test_restore(mesa: Mesa):
     repo, change = written(mesa)
     actions = list(mesa.operations.iterate(repo=repo, change_id=change))
@@ -122,7 +113,6 @@ def test_which_state_must_be_clear(mesa: Mesa):
 
 
 @pytest.mark.anyio
-@pytest.mark.needs(LIST, UNDO)
 async def test_the_asynchronous_client_does_it_too(amesa: AsyncMesa):
     async with amesa as mesa:
         repo = (await mesa.repos.create()).name

@@ -49,7 +49,6 @@ def test_changes(mesa: Mesa):
     assert list(mesa.changes.iterate(repo=repo)) == []
 
 
-@pytest.mark.needs("POST /{org}/{repo}/changes")
 def test_files(mesa: Mesa):
     from mesa_sdk import FileUpsert
 

@@ -23,14 +23,6 @@ from mesa_sdk import (
 
 ADA = Author("Ada", "ada@example.com")
 
-CHANGES = "POST /{org}/{repo}/changes"
-PATCH = "PATCH /{org}/{repo}/changes/{change_id}"
-CLOSE = "POST /{org}/{repo}/changes/{change_id}/new"
-BOOKMARKS = "POST /{org}/{repo}/bookmarks"
-BOOKMARK = "/{org}/{repo}/bookmarks/{bookmark}"
-MERGE = "POST /{org}/{repo}/bookmarks/merge"
-DIFF = "GET /{org}/{repo}/diff"
-
 
 def write(mesa: Mesa, repo: str, base: str, *files: Any, message: str = "m") -> str:
     return mesa.changes.create(
@@ -42,7 +34,6 @@ def read(mesa: Mesa, repo: str, path: str, change_id: str | None = None) -> byte
     return mesa.content.read(repo=repo, path=path, change_id=change_id)
 
 
-@pytest.mark.needs(CHANGES, PATCH)
 def test_life_of_a_change(mesa: Mesa):
     repo = mesa.repos.create().name
     made = mesa.changes.create(
@@ -119,7 +110,6 @@ def test_what_is_refused_before_it_is_sent(mesa: Mesa):
         Author.of({"name": "a", "mail": "b"})
 
 
-@pytest.mark.needs(CHANGES)
 def test_authors_signed_into_the_token(signing: Mesa):
     repo = signing.repos.create().name
     made = signing.changes.create(
@@ -137,7 +127,6 @@ def test_authors_signed_into_the_token(signing: Mesa):
     assert again.id == made.id
 
 
-@pytest.mark.needs(CHANGES, CLOSE)
 def test_a_closed_change_goes_on_in_another(mesa: Mesa):
     repo = mesa.repos.create().name
     change = write(mesa, repo, "main", FileUpsert("a", b"a"))
@@ -148,7 +137,6 @@ def test_a_closed_change_goes_on_in_another(mesa: Mesa):
     assert next_one.parents == [change]
 
 
-@pytest.mark.needs(CHANGES, BOOKMARKS, f"PATCH {BOOKMARK}", f"DELETE {BOOKMARK}")
 def test_bookmarks(mesa: Mesa):
     repo = mesa.repos.create().name
     first = write(mesa, repo, "main", FileUpsert("a", b"1"), message="first")
@@ -193,7 +181,6 @@ def diverged(mesa: Mesa) -> str:
     return repo
 
 
-@pytest.mark.needs(CHANGES, BOOKMARKS, MERGE)
 def test_merges(mesa: Mesa, signing: Mesa):
     repo = diverged(mesa)
     clean = mesa.bookmarks.merge(repo=repo, source="left", target="main", message="Take left")
@@ -219,7 +206,6 @@ def test_merges(mesa: Mesa, signing: Mesa):
     assert read(mesa, repo, "only-right", merged.change_id) == b"right"
 
 
-@pytest.mark.needs(CHANGES, BOOKMARKS, MERGE)
 @pytest.mark.parametrize(
     ("resolution", "text"),
     [
@@ -237,7 +223,6 @@ def test_whole_files_are_resolved(mesa: Mesa, resolution: WholeFileResolution, t
     assert read(mesa, repo, "text", merged.change_id) == text
 
 
-@pytest.mark.needs(CHANGES, PATCH, BOOKMARKS, MERGE, DIFF)
 def test_a_conflicted_merge_is_shown_and_resolved(mesa: Mesa):
     repo = diverged(mesa)
     base = mesa.bookmarks.get(repo=repo, bookmark="main").change_id
@@ -273,7 +258,6 @@ def test_a_conflicted_merge_is_shown_and_resolved(mesa: Mesa):
     assert read(mesa, repo, "text", resolved.id) == b"one\nright\nthree\n"
 
 
-@pytest.mark.needs(CHANGES, DIFF)
 def test_differences(mesa: Mesa):
     repo = mesa.repos.create().name
     base = write(
@@ -320,7 +304,6 @@ def test_differences(mesa: Mesa):
 
 
 @pytest.mark.anyio
-@pytest.mark.needs(CHANGES, BOOKMARKS, MERGE, DIFF)
 async def test_the_asynchronous_client_writes_too(amesa: AsyncMesa):
     async with amesa as mesa:
         repo = (await mesa.repos.create()).name
