@@ -254,14 +254,7 @@ async fn write_file(context: Context, wanted: WriteFile) -> Result<Answer<Applie
         executable: wanted.executable,
         expected_version: wanted.expected_version,
     };
-    run(
-        &context,
-        &wanted.repo,
-        wanted.rev.as_ref(),
-        &[operation],
-        None,
-    )
-    .await
+    one(&context, &wanted.repo, wanted.rev.as_ref(), operation).await
 }
 
 async fn edit_file(context: Context, wanted: EditFile) -> Result<Answer<Applied>, ApiError> {
@@ -270,14 +263,7 @@ async fn edit_file(context: Context, wanted: EditFile) -> Result<Answer<Applied>
         edits: wanted.edits,
         expected_version: wanted.expected_version,
     };
-    run(
-        &context,
-        &wanted.repo,
-        wanted.rev.as_ref(),
-        &[operation],
-        None,
-    )
-    .await
+    one(&context, &wanted.repo, wanted.rev.as_ref(), operation).await
 }
 
 async fn delete(context: Context, wanted: Delete) -> Result<Answer<Applied>, ApiError> {
@@ -286,14 +272,7 @@ async fn delete(context: Context, wanted: Delete) -> Result<Answer<Applied>, Api
         expected_version: wanted.expected_version,
         recursive: wanted.recursive,
     };
-    run(
-        &context,
-        &wanted.repo,
-        wanted.rev.as_ref(),
-        &[operation],
-        None,
-    )
-    .await
+    one(&context, &wanted.repo, wanted.rev.as_ref(), operation).await
 }
 
 async fn shift(context: Context, wanted: Move) -> Result<Answer<Applied>, ApiError> {
@@ -303,19 +282,21 @@ async fn shift(context: Context, wanted: Move) -> Result<Answer<Applied>, ApiErr
         expected_version: wanted.expected_version,
         expected_target_version: wanted.expected_target_version,
     };
-    run(
-        &context,
-        &wanted.repo,
-        wanted.rev.as_ref(),
-        &[operation],
-        None,
-    )
-    .await
+    one(&context, &wanted.repo, wanted.rev.as_ref(), operation).await
 }
 
 async fn apply(context: Context, wanted: Apply) -> Result<Answer<Applied>, ApiError> {
     let (rev, message) = (wanted.rev.as_ref(), wanted.message);
     run(&context, &wanted.repo, rev, &wanted.operations, message).await
+}
+
+async fn one(
+    context: &Context,
+    repo: &RepoArg,
+    at: Option<&Rev>,
+    operation: Operation,
+) -> Result<Answer<Applied>, ApiError> {
+    run(context, repo, at, &[operation], None).await
 }
 
 async fn run(
