@@ -3,11 +3,9 @@
 
 use std::{ops::Sub, sync::Arc};
 
-use mesa_head::HeadsConfig;
-use mesa_repo::Scope;
 use mesa_store::Counted;
-use mesa_testkit::{Backend, InProcess, RawSession};
-use mesa_types::{ChangeId, NodeKind, time::SystemClock};
+use mesa_testkit::RawSession;
+use mesa_types::{ChangeId, NodeKind};
 
 use crate::{
     merges::give_back,
@@ -45,20 +43,7 @@ impl Counting {
     async fn start() -> Self {
         let meta = Arc::new(Tally::over(Arc::new(mesa_meta::MemoryStore::new())));
         let objects = Arc::new(Counted::new(mesa_store::MemoryStore::new()));
-        let backend = Backend::over(
-            meta.clone(),
-            objects.clone(),
-            Arc::new(SystemClock),
-            HeadsConfig::default(),
-        );
-        let caller = backend.org("acme", &[Scope::Write]).await.unwrap();
-        let repo = backend.repo(&caller, "demo").await.unwrap();
-        let server = Server {
-            api: InProcess::new(backend.heads.clone(), caller.clone()),
-            backend,
-            caller,
-            repo,
-        };
+        let server = Server::over(meta.clone(), objects.clone()).await;
         Self {
             server,
             meta,

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use mesa_head::{HeadsConfig, ViewTarget};
-use mesa_repo::Scope;
 use mesa_testkit::{Backend, InProcess, RawSession};
 use mesa_types::time::SystemClock;
 
@@ -25,20 +24,7 @@ enum What {
 async fn crash_at(what: What, steps: i64, after: bool) -> bool {
     let meta = Arc::new(mesa_meta::MemoryStore::new());
     let objects = Arc::new(mesa_store::MemoryStore::new());
-    let backend = Backend::over(
-        meta.clone(),
-        objects.clone(),
-        Arc::new(SystemClock),
-        HeadsConfig::default(),
-    );
-    let caller = backend.org("acme", &[Scope::Write]).await.unwrap();
-    let repo = backend.repo(&caller, "demo").await.unwrap();
-    let mut server = Server {
-        api: InProcess::new(backend.heads.clone(), caller.clone()),
-        backend,
-        caller,
-        repo,
-    };
+    let mut server = Server::over(meta.clone(), objects.clone()).await;
     let base = server.write(main(), vec![put("f", "1")]).await.unwrap();
     let mut theirs = vec![put("g", "2")];
     if what == What::Conflict {

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use mesa_head::{Describe, HeadsConfig, NewChange, Resolve, ViewTarget, Write};
-use mesa_repo::{ChangeState, Scope};
+use mesa_repo::ChangeState;
 use mesa_testkit::{Backend, InProcess, RawSession};
 use mesa_types::{ChangeId, time::SystemClock};
 
@@ -79,20 +79,7 @@ impl Server {
 async fn crash_at(what: What, steps: i64, after: bool) -> bool {
     let meta = Arc::new(mesa_meta::MemoryStore::new());
     let objects = Arc::new(mesa_store::MemoryStore::new());
-    let backend = Backend::over(
-        meta.clone(),
-        objects.clone(),
-        Arc::new(SystemClock),
-        HeadsConfig::default(),
-    );
-    let caller = backend.org("acme", &[Scope::Write]).await.unwrap();
-    let repo = backend.repo(&caller, "demo").await.unwrap();
-    let mut server = Server {
-        api: InProcess::new(backend.heads.clone(), caller.clone()),
-        backend,
-        caller,
-        repo,
-    };
+    let mut server = Server::over(meta.clone(), objects.clone()).await;
     let files = vec![put("f", "1"), put("gone", "x"), put("d/a", "a")];
     let base = server.write(main(), files).await.unwrap().change;
     if what == What::Resolve {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use mesa_head::HeadsConfig;
 use mesa_proto::v1::{self, server_message::Kind};
-use mesa_repo::Scope;
-use mesa_testkit::{Backend, InProcess, RawSession, raw_session::request};
+use mesa_testkit::{Backend, RawSession, raw_session::request};
 use mesa_types::{ChangeId, Nanos, NodeKind, time::SystemClock};
 
 use crate::{
@@ -25,14 +24,7 @@ pub async fn server() -> Server {
             ..HeadsConfig::default()
         },
     );
-    let caller = backend.org("acme", &[Scope::Write]).await.unwrap();
-    let repo = backend.repo(&caller, "demo").await.unwrap();
-    Server {
-        api: InProcess::new(backend.heads.clone(), caller.clone()),
-        backend,
-        caller,
-        repo,
-    }
+    Server::of(backend).await
 }
 
 impl Server {

@@ -1,12 +1,17 @@
 //! A server with one repo, and what tests do to it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mesa_head::{
-    Describe, FileEdit, FileMode, FilePath, NewChange, SealedAt, View, ViewTarget, Write,
+    Describe, FileEdit, FileMode, FilePath, HeadsConfig, NewChange, SealedAt, View, ViewTarget,
+    Write,
 };
+use mesa_meta::MetaStore;
 use mesa_repo::{Actor, Principal, Repo, Scope};
+use mesa_store::ObjectStore;
 use mesa_testkit::{Backend, InProcess};
-use mesa_types::{ChangeId, NodeKind};
+use mesa_types::{ChangeId, NodeKind, time::SystemClock};
 
 pub struct Server {
     pub backend: Backend,
@@ -48,7 +53,17 @@ pub fn main() -> ViewTarget {
 
 impl Server {
     pub async fn start() -> Self {
-        let backend = Backend::memory();
+        Self::of(Backend::memory()).await
+    }
+
+    /// Over stores that the test holds as well.
+    pub async fn over(meta: Arc<dyn MetaStore>, objects: Arc<dyn ObjectStore>) -> Self {
+        let config = HeadsConfig::default();
+        Self::of(Backend::over(meta, objects, Arc::new(SystemClock), config)).await
+    }
+
+    /// With an org and a repo on a backend that has none.
+    pub async fn of(backend: Backend) -> Self {
         let caller = backend.org("acme", &[Scope::Write]).await.unwrap();
         let repo = backend.repo(&caller, "demo").await.unwrap();
         let api = InProcess::new(backend.heads.clone(), caller.clone());
