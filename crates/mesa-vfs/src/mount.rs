@@ -189,7 +189,7 @@ impl Mount {
     pub async fn sync_all(&self) -> FsResult<()> {
         self.inner.resume().await?;
         let repos = self.inner.open_repos();
-        let syncs = repos.iter().map(|repo| repo.session.sync());
+        let syncs = repos.iter().map(|repo| repo.session.sync_all());
         let outcomes = futures::future::join_all(syncs).await;
         outcomes.into_iter().collect()
     }

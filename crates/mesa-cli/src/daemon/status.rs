@@ -18,6 +18,8 @@ pub struct Lag {
     pub bytes: u64,
     /// With changes that are not among the operations.
     pub files: u64,
+    /// Bookmarks with the work of lost sessions that are being filled.
+    pub recovering: u64,
     /// Where what could not be sent is kept.
     pub kept: Vec<PathBuf>,
     /// Repos that cannot be used, and why.
@@ -28,7 +30,11 @@ pub struct Lag {
 impl Lag {
     /// Nothing is left that could be sent or was kept.
     pub fn is_none(&self) -> bool {
-        self.operations == 0 && self.files == 0 && self.kept.is_empty() && self.failures.is_empty()
+        self.operations == 0
+            && self.files == 0
+            && self.recovering == 0
+            && self.kept.is_empty()
+            && self.failures.is_empty()
     }
 
     /// What is not on the server, in words.
@@ -41,6 +47,8 @@ impl Lag {
         let parts = [
             count(self.operations, "operation", "operations"),
             count(self.files, "file with changes", "files with changes"),
+            count(self.recovering, "lost session", "lost sessions")
+                .map(|sessions| format!("the work of {sessions}")),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         match (&parts[..], &self.failures[..]) {
@@ -57,6 +65,7 @@ pub fn lag(status: &MountStatus) -> Lag {
         operations: 0,
         bytes: 0,
         files: 0,
+        recovering: 0,
         kept: Vec::new(),
         failures: Vec::new(),
         last_error: None,
@@ -73,8 +82,10 @@ pub fn lag(status: &MountStatus) -> Lag {
         lag.operations += session.lag_ops;
         lag.bytes += session.lag_bytes;
         lag.files += session.unsent_files;
+        lag.recovering += session.recovering.len() as u64;
         lag.kept.extend(session.kept.iter().cloned());
-        if session.lag_ops + session.unsent_files > 0 && lag.last_error.is_none() {
+        let left = session.lag_ops + session.unsent_files;
+        if left + session.recovering.len() as u64 > 0 && lag.last_error.is_none() {
             lag.last_error = session.last_error.as_ref().map(|(_, text)| text.clone());
         }
     }

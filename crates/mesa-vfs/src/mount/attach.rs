@@ -220,7 +220,7 @@ impl Repo {
 
     /// Everything to the server, then the end of the session.
     pub async fn close(&self) -> FsResult<()> {
-        self.session.sync().await?;
+        self.session.sync_all().await?;
         self.session.close().await
     }
 }

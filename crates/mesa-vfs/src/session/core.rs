@@ -100,6 +100,8 @@ pub(super) struct Core {
     pub behind: Option<Behind>,
     /// The session cannot go on in its head: another one is to take its place.
     pub giving_up: bool,
+    /// It was lost, and the tree does not know yet which one took its place.
+    pub replacing: bool,
     /// The last answer to OpenHead.
     pub answer: v1::OpenHeadResponse,
     pub last_error: Option<(i64, String)>,
@@ -135,6 +137,7 @@ impl Core {
             head_seq: 0,
             behind: None,
             giving_up: false,
+            replacing: false,
             answer: v1::OpenHeadResponse::default(),
             last_error: None,
             last_shared: Nanos(0),

@@ -151,6 +151,11 @@ impl Session {
         self.progress.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Changes when something was brought forward.
+    pub(super) fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Acquire)
+    }
+
     /// The head as last opened.
     pub fn info(&self) -> Arc<HeadInfo> {
         Arc::clone(&self.info.read())
@@ -536,6 +541,34 @@ impl Session {
                 return Err(FsError::Io);
             }
             Ok(())
+        })
+    }
+
+    /// As [`Session::sync`], and over the loss of the session: what cannot go to its head any more
+    /// is in a recovery change when this returns. For those who ask whether everything is safe,
+    /// not whether what they wrote is in the head.
+    pub fn sync_all(self: &Arc<Self>) -> Later<FsResult<()>> {
+        let me = Arc::clone(self);
+        Box::pin(async move {
+            loop {
+                let begun = me.core.lock().generation;
+                let synced = me.sync().await;
+                let lost = {
+                    let core = me.core.lock();
+                    core.replacing || core.generation != begun
+                };
+                if !lost {
+                    synced?;
+                }
+                me.wait_until("the session in the place of the lost one", |core| {
+                    (!core.replacing).then_some(Ok(()))
+                })
+                .await?;
+                super::lost::all_filled(&me).await?;
+                if !lost {
+                    return Ok(());
+                }
+            }
         })
     }
 

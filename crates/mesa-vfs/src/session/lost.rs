@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClientSeq, HeadSeq, OpenError, Reload, Session, SessionTarget,
+    core::Core,
     handle::head_info,
     identity::{Identity, StateDir},
     kept,
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     content::{WorkStat, work_dir::WorkDir},
-    fs::FsError,
+    fs::{FsError, FsResult},
     journal::{Found, Journal, OpRecord, Record},
 };
 
@@ -269,8 +270,9 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
     if let Some(sink) = session.sink() {
         sink.on_reload(&reload, HeadSeq(answer.head_seq));
     }
-    session.bump();
     resume_recoveries(session);
+    session.core.lock().replacing = false;
+    session.bump();
     Ok(())
 }
 
@@ -279,6 +281,7 @@ fn stop_deciding(session: &Session) -> (Identity, ClientSeq) {
     let (identity, acked, drained) = {
         let mut core = session.core.lock();
         core.refused = Some(FsError::Io);
+        core.replacing = true;
         core.connection = super::Connection::Fenced;
         core.generation += 1;
         let acked = core.queue.acked();
@@ -345,11 +348,27 @@ pub(super) fn resume_recoveries(session: &Arc<Session>) {
             let me = Arc::clone(session);
             tokio::spawn(async move {
                 recover(&me, path, destination).await;
-                let mut recoveries = me.recoveries.lock();
-                recoveries.running.retain(|running| *running != name);
+                me.recoveries
+                    .lock()
+                    .running
+                    .retain(|running| *running != name);
+                me.bump();
             });
         }
     }
+}
+
+/// Returns when no recovery change is being filled.
+pub(super) async fn all_filled(session: &Session) -> FsResult<()> {
+    let filled = |_: &mut Core| {
+        session
+            .recoveries
+            .lock()
+            .running
+            .is_empty()
+            .then_some(Ok(()))
+    };
+    session.wait_until("a recovery change", filled).await
 }
 
 async fn recover(session: &Arc<Session>, path: PathBuf, destination: Destination) {
@@ -395,6 +414,7 @@ async fn fill(
     *recovery.refused.lock() = Some(Vec::new());
     let sink: std::sync::Weak<Nobody> = std::sync::Weak::new();
     recovery.start(sink);
+    let mut seen = 0;
     loop {
         let left = {
             let core = recovery.core.lock();
@@ -406,6 +426,11 @@ async fn fill(
         if session.is_closing() {
             recovery.stop();
             return Ok(false);
+        }
+        // Whoever waits for it waits on the parent.
+        let progress = recovery.progress();
+        if progress != std::mem::replace(&mut seen, progress) {
+            session.note_progress();
         }
         tokio::time::sleep(POLL).await;
     }

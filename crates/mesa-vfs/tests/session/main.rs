@@ -216,6 +216,30 @@ async fn a_fenced_session_keeps_its_work_in_a_recovery_change() {
     assert_eq!(m.session.status().recovered, ["recovered/ses_1-1"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_sync_of_everything_returns_the_work_of_a_lost_session_is_recovered() {
+    let server = Server::new();
+    let state = tempfile::tempdir().unwrap();
+    let m = mount(&server, state.path()).await;
+    m.acked(m.create("a").await).await;
+    server.inner.lock().faults.hold = true;
+    let (work, _) = m.create_work("b").await;
+    rig::write(&work, 0, b"hello");
+    m.close(&work).unwrap();
+    let one = tokio::spawn(m.session.sync());
+    let all = tokio::spawn(m.session.sync_all());
+    tokio::task::yield_now().await;
+    server.inner.lock().faults.hold = false;
+    server.fence("ses_1", "unresponsive");
+    assert_eq!(all.await.unwrap(), Ok(()));
+    let status = m.session.status();
+    assert_eq!(status.recovered, ["recovered/ses_1-1"]);
+    assert!(status.recovering.is_empty());
+    // Whoever asks for the head is told that it is not there.
+    assert_eq!(one.await.unwrap(), Err(FsError::Io));
+    assert_eq!(m.session.sync_all().await, Ok(()));
+}
+
 /// A file of the server's that a session changed and that never got there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_an_existing_file_is_whole_in_the_recovery_change() {
