@@ -10,16 +10,13 @@ mod credentials;
 mod daemon;
 mod duration;
 mod error;
+mod memory;
 mod output;
 mod support;
 mod terminal;
 mod versions;
 
 use std::process::ExitCode;
-
-/// musl's allocator is slow under threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Both TLS back ends are compiled in through dependencies; ring is ours.

@@ -119,6 +119,7 @@ pub fn run(context: &Context, args: Args) -> CliResult {
     }
     raise_open_files();
     small_pages();
+    crate::memory::give_back_when_idle();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -185,9 +186,8 @@ fn resolve(listen: &str) -> CliResult<SocketAddr> {
         .ok_or_else(wrong)
 }
 
-/// Memory in small pages only: the allocator asks for huge ones, of which every thread's heap then
-/// keeps some that are nearly empty (several times the memory in use, and zeroing them costs more
-/// than they save).
+/// Memory in small pages only: of huge ones, where the kernel gives them unasked, every arena would
+/// keep some that are nearly empty.
 pub fn small_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

@@ -104,6 +104,7 @@ fn serve_with(
 ) -> Result<(), Stop> {
     crate::commands::serve::raise_open_files();
     crate::commands::serve::small_pages();
+    crate::memory::give_back_when_idle();
     let cpus = rustix::thread::sched_getaffinity(None).ok();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
