@@ -1,6 +1,9 @@
 //! Kills and what is left after them.
 
+use std::io::Write;
+
 use mesa_e2e::{Client, Server, eventually, sh};
+use rustix::process::Signal;
 
 fn mounted() -> (Server, Client, String) {
     let server = Server::start();
@@ -102,7 +105,7 @@ fn a_worker_that_starts_while_the_server_is_away_goes_on() {
         sh(client.home(), "find . -xdev -name away.bin | wc -l") == "1"
     });
     let worker = client.daemon_pids()[1];
-    rustix::process::kill_process(worker, rustix::process::Signal::KILL).expect("it runs");
+    rustix::process::kill_process(worker, Signal::KILL).expect("it runs");
     assert_eq!(
         sh(
             &repo,
@@ -244,7 +247,7 @@ fn a_terminated_daemon_flushes() {
         "for i in $(seq 200); do echo $i > f$i; done",
     );
     for pid in client.daemon_pids() {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = rustix::process::kill_process(pid, Signal::TERM);
     }
     eventually(10, "the daemon is gone", || {
         !sh(client.home(), "cat /proc/mounts").contains(&client.mount_point().display().to_string())
@@ -280,4 +283,77 @@ fn torture(rounds: u32, seed: u32, options: &[&str]) {
     command.env("MESA_BIN", &mesa).arg("--dir").arg(dir.path());
     command.args(["--rounds", &rounds.to_string(), "--seed", &seed.to_string()]);
     mesa_e2e::Output::of(command.args(options)).ok();
+}
+
+#[test]
+fn a_write_that_is_to_be_synced_waits_for_the_server() {
+    let (server, client, key) = mounted();
+    let repo = client.repo("work");
+    sh(&repo, "echo first > old");
+    client.mesa(&["sync"]).ok();
+    let writes = |file: &str, flags: &str| {
+        let dd = format!("timeout -s KILL 3 dd of={file} conv=notrunc {flags} 2>&1");
+        sh(
+            &repo,
+            &format!("if printf precious | {dd}; then echo done; fi"),
+        )
+        .ends_with("done")
+    };
+    server.pause();
+    assert!(writes("plain", ""));
+    for file in ["new", "old"] {
+        assert!(!writes(file, "oflag=dsync"), "{file}");
+    }
+    server.resume();
+    client.mesa(&["sync"]).ok();
+    for file in ["another", "old"] {
+        assert!(writes(file, "oflag=dsync"), "{file}");
+    }
+    client.kill_daemon();
+    drop(client);
+    let fresh = server.client();
+    fresh.mount(&key).ok();
+    assert_eq!(
+        sh(&fresh.repo("work"), "cat another old"),
+        "preciousprecious"
+    );
+}
+
+#[test]
+fn what_is_written_after_a_forced_unmount_comes_with_the_next_mount() {
+    let (server, client, key) = mounted();
+    let log = client.repo("work").join("log");
+    let append = || {
+        std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+    };
+    let mut file = append().expect("opened");
+    file.write_all(b"before\n").expect("written");
+    client.mesa(&["unmount", "--force"]).ok();
+    file.write_all(b"after\n")
+        .expect("the kernel takes it without the daemon");
+    drop(file);
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    eventually(20, "the mount shows it", || {
+        std::fs::read(&log).is_ok_and(|bytes| bytes == b"before\nafter\n")
+    });
+    client.mesa(&["sync"]).ok();
+    let (status, bytes) = server.get_raw(&Server::content_path("work", "log"), &key);
+    assert_eq!((status, &bytes[..]), (200, &b"before\nafter\n"[..]));
+}
+
+#[test]
+fn a_daemon_that_stands_still_can_be_ended() {
+    let (_server, client, _) = mounted();
+    let repo = client.repo("work");
+    sh(&repo, "echo kept > f");
+    client.signal_daemon(Signal::STOP);
+    // It ends, whatever it finds.
+    client.mesa(&["doctor"]);
+    client.mesa(&["unmount", "--force", "--timeout", "1s"]).ok();
+    assert!(client.daemon_pids().is_empty());
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    assert_eq!(sh(&repo, "cat f"), "kept");
 }

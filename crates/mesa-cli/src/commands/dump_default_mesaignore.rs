@@ -4,16 +4,18 @@ use clap::Args as ClapArgs;
 
 use crate::{context::Context, error::CliResult};
 
-/// Print the built-in list of files that stay local
+/// Print the list of files that are to stay local
 ///
-/// Used when there is no ~/.config/mesa/.mesaignore; an empty file there means: ignore nothing.
+/// For ~/.config/mesa/.mesaignore. This version does not read that file yet: everything in a mount
+/// is uploaded, whatever it lists.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  mesa dump-default-mesaignore > ~/.config/mesa/.mesaignore")]
 pub struct Args {}
 
 /// Editor swap files and metadata of operating systems. Never `*.lock`, never below `.git`.
 pub const DEFAULT: &str = "\
-# Files that stay on this machine and are never uploaded (gitignore syntax).
+# Files that are to stay on this machine (gitignore syntax). This version does not read this
+# list yet: everything in a mount is uploaded.
 # Swap and undo files of editors
 .*.sw[a-p]
 .*.un~

@@ -8,7 +8,7 @@ use mesa_fuse::MountState;
 use crate::{
     cli::DaemonChoice,
     context::Context,
-    daemon::{self, control::Command as Control},
+    daemon::{self, control::Command as Control, runtime_dir::RuntimeDir},
     duration,
     error::{CliError, CliResult, Exit},
 };
@@ -48,8 +48,28 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
             Ok(())
         }
         Err(error) if error.exit == Exit::NotFound => without_daemon(context, settings, args.force),
+        // It stands still, or died with the question.
+        Err(_) if args.force => end(context, settings, &runtime),
         Err(error) => Err(error),
     }
+}
+
+/// Ends a daemon that does not answer, and its mount. Everything it took is in its journal.
+fn end(context: &Context, settings: &mesa_config::Settings, runtime: &RuntimeDir) -> CliResult {
+    runtime.kill();
+    if !daemon::client::wait_gone(runtime, Duration::from_secs(10)) {
+        let message = "the daemon does not answer and could not be ended";
+        return Err(CliError::failure(message).hint("run this as the user who mounted, or as root"));
+    }
+    runtime.clear();
+    match mesa_fuse::state(&settings.mount_point) {
+        MountState::NotMounted => {}
+        _ => mesa_fuse::unmount(&settings.mount_point, true)?,
+    }
+    context
+        .printer
+        .note("ended a daemon that did not answer; what was not sent goes up with the next mount");
+    Ok(())
 }
 
 /// There is no daemon: a dead mount may be left.

@@ -14,7 +14,10 @@ use std::{
 };
 
 use mesa_config::{Settings, paths};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal},
+};
 
 /// `MESA_RUNTIME_DIR`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +133,27 @@ impl RuntimeDir {
             .iter()
             .filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
             .collect()
+    }
+
+    /// Ends both processes at once, whatever they do.
+    pub fn kill(&self) {
+        // The supervisor first: it would start another worker.
+        for pid in self.pids().into_iter().filter(|pid| self.is_held_by(*pid)) {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            if let Some(pid) = pid {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+
+    /// Whether a process is one of the daemon's: its number may be another one's by now.
+    fn is_held_by(&self, pid: u32) -> bool {
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+            return false;
+        };
+        let lock = self.path.join("daemon.lock");
+        let mut open = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        open.any(|file| file == lock)
     }
 
     /// Writes a pid file.

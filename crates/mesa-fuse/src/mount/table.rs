@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::io::Errno;
@@ -15,7 +16,7 @@ use super::FS_TYPE;
 pub enum MountState {
     /// Not a mount point.
     NotMounted,
-    /// A mount that answers.
+    /// A mount with a daemon, which need not answer at once.
     Live {
         /// Made by this program.
         ours: bool,
@@ -35,19 +36,31 @@ pub(super) struct MountEntry {
 
 /// The table of this process.
 const OWN: &str = "/proc/self/mountinfo";
+/// How long a mount may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is mounted at `path` itself.
 pub fn state(path: &Path) -> MountState {
     let entry = find(path);
-    match rustix::fs::statfs(path) {
-        Err(Errno::NOTCONN | Errno::CONNABORTED) => MountState::Dead,
-        Ok(_) | Err(_) => match entry {
+    match statfs(path) {
+        Some(Errno::NOTCONN | Errno::CONNABORTED) => MountState::Dead,
+        _ => match entry {
             Some(entry) => MountState::Live {
                 ours: entry.fs_type == FS_TYPE,
             },
             None => MountState::NotMounted,
         },
     }
+}
+
+/// The error of `statfs`, if it ends in time with one: a daemon that stands still never answers.
+fn statfs(path: &Path) -> Option<Errno> {
+    let (answer, answered) = std::sync::mpsc::channel();
+    let path = path.to_owned();
+    // It ends with the answer or the process.
+    let ask = move || answer.send(rustix::fs::statfs(path).err());
+    std::thread::Builder::new().spawn(ask).ok()?;
+    answered.recv_timeout(PATIENCE).ok().flatten()
 }
 
 /// Whether a process, perhaps of another mount namespace, sees one of this program's mounts at `path`.

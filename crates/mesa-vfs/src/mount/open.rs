@@ -319,6 +319,10 @@ impl Repo {
             state.files.live_mut(id)
         };
         let file = file.ok_or(FsError::Stale)?;
+        if flags.sync && flags.write && file.opens == 0 {
+            // Passthrough would sync the local file. This way an fsync follows each write.
+            file.served = true;
+        }
         let mode = open_mode(file, self.env.durability())?;
         let handle = self.env.next_handle();
         state.files.opened(

@@ -693,6 +693,12 @@ impl Session {
         let synced = self.sync().await;
         self.stop();
         synced?;
+        let me = Arc::clone(self);
+        let in_use = tokio::task::spawn_blocking(move || super::watch::any_in_use(&me));
+        if in_use.await.unwrap_or(true) {
+            tracing::info!("files are still open for writing: the next start goes on with them");
+            return Ok(());
+        }
         let (session, token, unused) = {
             let mut core = self.core.lock();
             let token = core.identity.token();

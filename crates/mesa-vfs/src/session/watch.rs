@@ -220,6 +220,15 @@ pub(super) fn any_unsure(session: &Session) -> bool {
             .any(|work| !work.is_dropped() && work.is_unsure())
 }
 
+/// Whether a program can still write to a work file, past this process if it has to.
+pub(super) fn any_in_use(session: &Session) -> bool {
+    let Some(probe) = session.config.quiet.as_deref() else {
+        return false;
+    };
+    let mut works = all(session).into_iter();
+    works.any(|work| !work.is_dropped() && !work.look_quiet(probe))
+}
+
 /// Whether a work file could not be read when it was to be sent.
 pub(super) fn any_failed(session: &Session) -> bool {
     all(session).iter().any(|work| work.has_failed())
