@@ -294,3 +294,46 @@ async fn a_damaged_identity_is_named_as_the_reason() {
     assert!(reason.contains(&path), "{reason}");
     assert!(reason.contains("session.json is damaged"), "{reason}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_goes_on_to_be_read_by_the_next_process() {
+    let server = FakeServer::new();
+    let rig = Rig::new(&server);
+    mkdir(&rig.mount, "d").await.unwrap();
+    let all: Vec<_> = (0..40).map(|n| format!("name-{n:02}")).collect();
+    for name in &all {
+        put(&rig.mount, &format!("d/{name}"), b"x").await.unwrap();
+    }
+    let names = |entries: &[mesa_vfs::fs::DirEntry]| -> Vec<String> {
+        let name = |e: &mesa_vfs::fs::DirEntry| String::from_utf8_lossy(&e.name).into_owned();
+        entries
+            .iter()
+            .map(name)
+            .filter(|n| !n.starts_with('.'))
+            .collect()
+    };
+    let node = find(&rig.mount, "d").await.unwrap().node;
+    let handle = done(rig.mount.opendir(USER, node)).await.unwrap();
+    let first = done(rig.mount.readdir(USER, node, handle, 0, 600, false)).await;
+    let first = first.unwrap();
+    let mut seen = names(&first);
+    assert!(!seen.is_empty() && seen.len() < all.len());
+    let mut from = first.last().unwrap().next;
+    let dir = rig.stop().await;
+    let rig = Rig::at(&server, dir, Options::default());
+    let m = &rig.mount;
+    // The numbers of nodes stay good in a mount; here one has to be looked up.
+    let node = find(m, "d").await.unwrap().node;
+    // What was read is removed, as rm -r does it; all but the last.
+    for name in &seen[..seen.len() - 1] {
+        unlink(m, &format!("d/{name}")).await.unwrap();
+    }
+    loop {
+        let entries = done(m.readdir(USER, node, handle, from, 600, false)).await;
+        let entries = entries.unwrap();
+        let Some(last) = entries.last() else { break };
+        from = last.next;
+        seen.extend(names(&entries));
+    }
+    assert_eq!(seen, all);
+}

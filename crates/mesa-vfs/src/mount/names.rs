@@ -125,19 +125,21 @@ impl Repo {
         self.with(|state| state.dirs.remove(&handle));
     }
 
-    /// The listing of `handle`, taken at the start of each pass over it.
+    /// The listing of `handle`, taken at the start of each pass over it, and how many entries of it
+    /// were read.
     fn snapshot(
         &self,
         state: &mut State,
         node: NodeId,
         handle: Handle,
         from: u64,
-    ) -> Try<Arc<Vec<ListedName>>> {
-        let open = state.dirs.get(&handle).ok_or(FsError::BadHandle)?;
+    ) -> Try<(Arc<Vec<ListedName>>, u64)> {
+        let open = state.dirs.get(&handle);
+        let known = open.is_some();
         if from != 0
-            && let Some(listing) = &open.listing
+            && let Some(listing) = open.and_then(|open| open.listing.as_ref())
         {
-            return Ok(Arc::clone(listing));
+            return Ok((Arc::clone(listing), cookie::place(from)));
         }
         let id = self.live(state, node)?;
         let gone = state.tree.get(id).is_none_or(|n| n.orphan);
@@ -156,11 +158,14 @@ impl Repo {
             };
             children.into_iter().flatten().filter_map(listed).collect()
         };
+        let place = if known {
+            cookie::place(from)
+        } else {
+            cookie::place_in(&listing, from)
+        };
         let listing = Arc::new(listing);
-        if let Some(open) = state.dirs.get_mut(&handle) {
-            open.listing = Some(Arc::clone(&listing));
-        }
-        Ok(listing)
+        state.dirs.entry(handle).or_default().listing = Some(Arc::clone(&listing));
+        Ok((listing, place))
     }
 
     /// `above` is the inode shown as `..` of the root.
@@ -174,7 +179,7 @@ impl Repo {
         above: u64,
     ) -> Step<Vec<DirEntry>> {
         self.read(move |repo, state| {
-            let listing = repo.snapshot(state, node, handle, from)?;
+            let (listing, from) = repo.snapshot(state, node, handle, from)?;
             let dir = repo.live(state, node)?;
             let parent = match state.tree.get(dir) {
                 Some(node) if dir != state.tree.root() => node.parent.0,
@@ -215,11 +220,78 @@ impl Repo {
                     name: Bytes::copy_from_slice(name),
                     ino: id.0,
                     kind: state.tree.get(id).map_or(listed.kind, |n| n.kind),
-                    next,
+                    next: cookie::after(next, name),
                     entry,
                 });
             }
             Ok(entries)
         })
+    }
+}
+
+/// Where a pass over a directory goes on: the number of entries read, and the name of the last one
+/// for a process that does not have that listing, because a former one made it.
+mod cookie {
+    use super::ListedName;
+
+    const PLACE_BITS: u32 = 32;
+    /// `.` and `..` come first.
+    const OWN: u64 = 2;
+
+    pub(super) fn after(place: u64, name: &[u8]) -> u64 {
+        place | u64::from(mark(name)) << PLACE_BITS
+    }
+
+    /// Never the sign bit: programs take it for an error.
+    fn mark(name: &[u8]) -> u32 {
+        crc32c::crc32c(name) >> 1
+    }
+
+    pub(super) fn place(cookie: u64) -> u64 {
+        cookie & ((1 << PLACE_BITS) - 1)
+    }
+
+    /// In another listing. When the last name read is gone all are read again: better a name twice
+    /// than one that is left out.
+    pub(super) fn place_in(listing: &[ListedName], cookie: u64) -> u64 {
+        let place = place(cookie);
+        if place <= OWN {
+            return place;
+        }
+        let last = cookie >> PLACE_BITS;
+        let found = |listed: &ListedName| u64::from(mark(listed.name.as_bytes())) == last;
+        let at = listing.iter().position(found);
+        at.map_or(OWN, |at| at as u64 + OWN + 1)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use mesa_types::{FileId, NodeKind};
+
+        use super::*;
+        use crate::tree::Name;
+
+        fn listing(names: &[&str]) -> Vec<ListedName> {
+            let listed = |name: &&str| ListedName {
+                name: Name::new(name.as_bytes()),
+                id: FileId(1),
+                kind: NodeKind::File,
+            };
+            names.iter().map(listed).collect()
+        }
+
+        #[test]
+        fn a_pass_goes_on_behind_the_name_it_stopped_at() {
+            let cookie = after(OWN + 2, b"b");
+            assert!(i64::try_from(cookie).is_ok());
+            assert_eq!(place(cookie), OWN + 2);
+            assert_eq!(place_in(&listing(&["a", "b", "c"]), cookie), OWN + 2);
+            assert_eq!(place_in(&listing(&["b", "c"]), cookie), OWN + 1);
+            assert_eq!(place_in(&listing(&["0", "a", "b"]), cookie), OWN + 3);
+            assert_eq!(place_in(&listing(&["a", "c"]), cookie), OWN);
+            for few in 0..=OWN {
+                assert_eq!(place_in(&listing(&["a"]), few), few);
+            }
+        }
     }
 }

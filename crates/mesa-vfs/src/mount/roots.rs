@@ -176,8 +176,9 @@ impl Inner {
         plus: bool,
     ) -> FsResult<Vec<DirEntry>> {
         let kept = {
-            let dirs = self.dirs.lock();
-            let open = dirs.get(&handle).ok_or(FsError::BadHandle)?;
+            // One that a former process opened is not known: those few names are listed anew.
+            let mut dirs = self.dirs.lock();
+            let open = dirs.entry(handle).or_default();
             open.entries.clone().filter(|_| from != 0)
         };
         let listing = if let Some(listing) = kept {
