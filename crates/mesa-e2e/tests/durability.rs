@@ -357,3 +357,65 @@ fn a_daemon_that_stands_still_can_be_ended() {
     client.mesa(&["mount", "-d", "-y"]).ok();
     assert_eq!(sh(&repo, "cat f"), "kept");
 }
+
+/// Deletes the repo while its mount has work that was not sent.
+fn deleted_with_unsent_work() -> (Server, Client, mesa_e2e::Wire, String) {
+    let server = Server::start();
+    server.create_repo("work");
+    let (key, _) = server.create_key("{}");
+    let wire = server.wire();
+    let client = server.client_over(&wire);
+    client.mount(&key).ok();
+    sh(&client.repo("work"), "echo sent > f");
+    client.mesa(&["sync"]).ok();
+    wire.cut();
+    sh(&client.repo("work"), "echo unsent > g; echo more >> f");
+    let (status, _) = server.delete("/v1/my-org/work", &server.admin_key());
+    assert_eq!(status, 200);
+    wire.mend();
+    (server, client, wire, key)
+}
+
+fn is_told(client: &Client) -> bool {
+    let sync = client.mesa(&["sync", "--timeout", "5s"]);
+    let status = client.mesa(&["status"]);
+    sync.code == 10 && status.stdout.contains("work") && status.stdout.contains("deleted")
+}
+
+#[test]
+fn unsent_work_of_a_repo_that_is_gone_is_never_called_synced() {
+    let (_server, client, _wire, _) = deleted_with_unsent_work();
+    eventually(60, "it is told", || {
+        let _ = std::fs::read_dir(client.mount_point().join("my-org"));
+        is_told(&client)
+    });
+    assert_eq!(client.mesa(&["unmount"]).code, 10);
+    client.mesa(&["unmount", "--force", "--timeout", "2s"]).ok();
+    client.mesa(&["mount", "-d", "-y"]).ok();
+    eventually(60, "the next daemon tells it", || is_told(&client));
+}
+
+#[test]
+fn a_repo_made_anew_under_its_name_is_mounted_and_the_former_work_kept() {
+    let (server, client, _wire, _) = deleted_with_unsent_work();
+    server.create_repo("work");
+    let repo = client.repo("work");
+    eventually(60, "the new repo is shown", || {
+        // Listing the org is what finds it.
+        let _ = std::fs::read_dir(client.mount_point().join("my-org"));
+        repo.read_dir().is_ok_and(|mut names| names.next().is_none())
+    });
+    sh(&repo, "echo new > new");
+    let names = sh(&repo, "ls");
+    assert_eq!(names, "new");
+    let sync = client.mesa(&["sync"]);
+    assert_eq!(sync.code, 10, "{}", sync.stderr);
+    assert!(sync.stderr.contains("lost-"), "{}", sync.stderr);
+    let (status, bytes) = server.get_raw(&Server::content_path("work", "new"), &server.admin_key());
+    assert_eq!((status, &bytes[..]), (200, &b"new\n"[..]));
+    let kept = sh(
+        client.home(),
+        "grep -rl unsent .local/share/mesa/state | grep -c lost-",
+    );
+    assert_ne!(kept, "0");
+}

@@ -191,13 +191,21 @@ impl Mount {
         let repos = self.inner.open_repos();
         let syncs = repos.iter().map(|repo| repo.session.sync_all());
         let outcomes = futures::future::join_all(syncs).await;
-        outcomes.into_iter().collect()
+        // Their server does not know them any more, or not by this key.
+        let gone = !self.inner.gone().is_empty();
+        let all = outcomes
+            .into_iter()
+            .chain(gone.then_some(Err(FsError::NotFound)));
+        all.collect()
     }
 
     /// Sends everything and ends all sessions. With an error, what could not be sent stays
     /// journalled for the next start.
     pub async fn unmount(&self) -> FsResult<()> {
         let slots: Vec<Arc<Slot>> = self.inner.slots().into_iter().map(|(s, _)| s).collect();
+        for slot in self.inner.gone() {
+            slot.abandon();
+        }
         let closes = slots.iter().map(|slot| slot.close());
         let outcomes = futures::future::join_all(closes).await;
         outcomes.into_iter().collect()
@@ -221,6 +229,9 @@ impl Mount {
     pub fn abandon(&self) {
         for slot in self.inner.slots() {
             slot.0.abandon();
+        }
+        for slot in self.inner.gone() {
+            slot.abandon();
         }
     }
 
@@ -249,6 +260,11 @@ impl Inner {
         orgs.iter().flat_map(of).collect()
     }
 
+    fn gone(&self) -> Vec<Arc<Slot>> {
+        let orgs = self.orgs.read();
+        orgs.iter().flat_map(|org| org.gone()).collect()
+    }
+
     fn open_repos(&self) -> Vec<Arc<repo::Repo>> {
         self.slots().iter().filter_map(|(s, _)| s.repo()).collect()
     }
@@ -266,6 +282,7 @@ impl Inner {
                     match org.slot(name.as_str().as_bytes()) {
                         Some(slot) => slot.open().await,
                         // Deleted, or out of the credential's sight: there is nowhere to send it.
+                        None if org.has_left_unsent(&name) => Err(FsError::NotFound),
                         None => Ok(()),
                     }
                 };

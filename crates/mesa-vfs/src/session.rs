@@ -43,7 +43,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use mesa_types::{FileId, Nanos};
 
 pub(crate) use handle::TICK_NS;
-pub(crate) use open::timed_out;
+pub(crate) use open::{has_unsent, timed_out};
 
 pub use away::{Away, TreeSnapshot};
 pub use config::{QuietProbe, SessionConfig, SessionTarget, Tuning};

@@ -38,6 +38,7 @@ pub async fn attach(
     env: Arc<Env>,
     org: &OrgConfig,
     settings: RepoConfig,
+    repo_id: &str,
     node_tag: u32,
 ) -> Result<Attached, OpenError> {
     let config = &env.config;
@@ -46,6 +47,7 @@ pub async fn attach(
         api: Arc::clone(&org.api),
         org: org.slug.clone(),
         repo: settings.name.clone(),
+        repo_id: Some(repo_id.to_owned()).filter(|id| !id.is_empty()),
         target: settings.target.clone(),
         isolate: settings.isolate,
         read_only: settings.read_only,

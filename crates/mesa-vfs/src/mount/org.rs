@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     fs::{FsError, FsResult, NodeId, Notice},
-    session::Later,
+    session::{Later, has_unsent},
 };
 
 /// A listing answers for this long.
@@ -46,6 +46,8 @@ pub struct Org {
 #[derive(Default)]
 struct OrgState {
     slots: BTreeMap<Vec<u8>, Arc<Slot>>,
+    /// Not in the listing any more, with work that was not sent.
+    gone: Vec<Arc<Slot>>,
     listed: Option<Instant>,
     listing: Option<Shared<Later<FsResult<()>>>>,
 }
@@ -109,6 +111,11 @@ impl Org {
         self.state.lock().slots.values().cloned().collect()
     }
 
+    /// Repos that were listed before, and what was done in them is not on the server.
+    pub fn gone(&self) -> Vec<Arc<Slot>> {
+        self.state.lock().gone.clone()
+    }
+
     /// Names of repos with something left from an earlier run.
     pub fn left_over(&self) -> Vec<RepoName> {
         let dir = self.env.config.state_dir.join(self.config.slug.as_str());
@@ -124,6 +131,29 @@ impl Org {
                 .then_some(name)
         };
         found.filter_map(name).collect()
+    }
+
+    /// Whether an earlier run left something of a repo that is not on the server.
+    pub fn has_left_unsent(&self, name: &RepoName) -> bool {
+        let Some(settings) = self.settings(name) else {
+            return false;
+        };
+        let dir = state_dir(&self.env, &self.config, &settings);
+        // One that is in use is answered for by who uses it.
+        has_unsent(&dir).unwrap_or(false)
+    }
+
+    /// Repos left by an earlier run, with what is not on the server, that are not listed.
+    pub fn missing(&self) -> Vec<RepoName> {
+        if self.state.lock().listed.is_none() {
+            return Vec::new();
+        }
+        let mut names = self.left_over();
+        names.retain(|name| {
+            let listed = self.slot(name.as_str().as_bytes()).is_some();
+            !listed && self.has_left_unsent(name)
+        });
+        names
     }
 
     /// Whether the listing may be used without asking.
@@ -258,6 +288,7 @@ impl Org {
         let mut notices = Vec::new();
         let mut state = self.state.lock();
         let before = std::mem::take(&mut state.slots);
+        let gone = std::mem::take(&mut state.gone);
         for info in found {
             let Ok(name) = info.name.parse::<RepoName>() else {
                 continue;
@@ -267,13 +298,16 @@ impl Org {
             };
             let key = name.as_str().as_bytes().to_vec();
             let same = before.get(&key).filter(|s| s.info.id == info.id);
-            let slot = if let Some(slot) = same {
-                Arc::clone(slot)
-            } else {
+            let again = || gone.iter().find(|s| s.info.id == info.id && s.name == name);
+            if same.is_none() {
                 notices.push(Notice::Entry {
                     parent: self.node,
                     name: Bytes::from(key.clone()),
                 });
+            }
+            let slot = if let Some(slot) = same.or_else(again) {
+                Arc::clone(slot)
+            } else {
                 let slot = Arc::new(Slot {
                     org: self.node,
                     tag: tags.take(info.tag),
@@ -289,13 +323,26 @@ impl Org {
             };
             state.slots.insert(key, slot);
         }
-        for (name, slot) in before {
-            if !state.slots.contains_key(&name) {
+        for (name, slot) in &before {
+            if !state.slots.contains_key(name) {
                 notices.push(Notice::Deleted {
                     parent: self.node,
                     child: slot.root(),
-                    name: Bytes::from(name),
+                    name: Bytes::from(name.clone()),
                 });
+            }
+        }
+        for slot in before.into_values().chain(gone) {
+            let named = state.slots.get(slot.name.as_str().as_bytes());
+            if named.is_some_and(|listed| Arc::ptr_eq(listed, &slot)) {
+                continue;
+            }
+            // Where another one has its name, that one's opening keeps what was not sent.
+            if named.is_none() && slot.has_unsent() {
+                tracing::warn!(repo = %slot.name, "not listed any more, with work that was not sent");
+                state.gone.push(slot);
+            } else {
+                slot.abandon();
             }
         }
         state.listed = Some(Instant::now());
@@ -330,7 +377,13 @@ impl Slot {
         let slot = Arc::clone(self);
         let task = self.env.config.runtime.spawn(async move {
             let settings = slot.settings.clone();
-            let opening = attach(Arc::clone(&slot.env), &slot.config, settings, slot.tag);
+            let opening = attach(
+                Arc::clone(&slot.env),
+                &slot.config,
+                settings,
+                &slot.info.id,
+                slot.tag,
+            );
             let deadline = slot.env.config.tuning.deadline;
             let (next, outcome) = match tokio::time::timeout(deadline, opening).await {
                 Ok(Ok(attached)) => (Attachment::Yes(attached), Ok(())),
@@ -357,6 +410,16 @@ impl Slot {
         let opening = opening.shared();
         *attached = Attachment::Opening(opening.clone());
         opening
+    }
+
+    /// Whether something was done here that is not on the server.
+    fn has_unsent(&self) -> bool {
+        self.repo().is_some_and(|repo| {
+            let status = repo.session.status();
+            status.lag_ops + status.unsent_files > 0
+                || !status.recovering.is_empty()
+                || !status.kept.is_empty()
+        })
     }
 
     /// Why the last opening failed.

@@ -38,9 +38,15 @@ pub struct RepoStatus {
     pub work_files: usize,
 }
 
+/// What is said of a repo that was listed once.
+const GONE: &str = "it was deleted, or the key does not permit to see it any more; what was not sent is \
+                    kept here";
+
 pub(super) fn of(orgs: &[Arc<Org>]) -> MountStatus {
     let orgs = orgs.iter().map(|org| {
-        let repos = org.slots().into_iter().map(|slot| {
+        let listed = org.slots().into_iter().map(|slot| (slot, None));
+        let gone = org.gone().into_iter().map(|slot| (slot, Some(GONE)));
+        let repos = listed.chain(gone).map(|(slot, gone)| {
             let repo = slot.repo();
             let (nodes, open_files, work_files) = repo.as_ref().map_or((0, 0, 0), |repo| {
                 repo.with(|state| {
@@ -54,15 +60,23 @@ pub(super) fn of(orgs: &[Arc<Org>]) -> MountStatus {
             RepoStatus {
                 repo: slot.name.to_string(),
                 session: repo.map(|r| r.session.status()),
-                failure: slot.failure(),
+                failure: gone.map(str::to_owned).or_else(|| slot.failure()),
                 nodes,
                 open_files,
                 work_files,
             }
         });
+        let missing = org.missing().into_iter().map(|name| RepoStatus {
+            repo: name.to_string(),
+            session: None,
+            failure: Some(GONE.to_owned()),
+            nodes: 0,
+            open_files: 0,
+            work_files: 0,
+        });
         OrgStatus {
             org: org.config.slug.to_string(),
-            repos: repos.collect(),
+            repos: repos.chain(missing).collect(),
         }
     });
     MountStatus {

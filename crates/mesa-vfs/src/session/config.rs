@@ -26,6 +26,9 @@ pub struct SessionConfig {
     pub org: OrgSlug,
     /// Repo.
     pub repo: RepoName,
+    /// The repo's id where it is known: what the state directory has of another one of that name is
+    /// set aside.
+    pub repo_id: Option<String>,
     /// What to join.
     pub target: SessionTarget,
     /// Own change instead of joining the bookmark's.

@@ -38,6 +38,9 @@ pub(super) struct Identity {
     /// been sent before. Later ones of the journal cannot be on the server.
     #[serde(default)]
     pub reach: Option<u64>,
+    /// Id of the repo: its name may come to stand for another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
     /// Where it is, when not at the configured target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Elsewhere>,
@@ -62,12 +65,18 @@ impl Identity {
             journal,
             head_seq,
             reach: Some(0),
+            repo: None,
             elsewhere: None,
         }
     }
 
     pub fn token(&self) -> Vec<u8> {
         hex::decode(&self.token).unwrap_or_default()
+    }
+
+    /// Whether it is a session of another repo than this one.
+    pub fn is_of_other(&self, repo: Option<&str>) -> bool {
+        matches!((self.repo.as_deref(), repo), (Some(mine), Some(repo)) if mine != repo)
     }
 
     pub fn set_token(&mut self, token: &[u8]) {

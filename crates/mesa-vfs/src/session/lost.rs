@@ -98,6 +98,11 @@ pub(super) fn set_aside(
     File::open(dir.recovery_dir())?.sync_all()
 }
 
+/// Whether a journal has what was never acknowledged.
+pub(super) fn is_unsent(found: Found, works: &WorkDir) -> bool {
+    !renumbered(found, works).is_empty()
+}
+
 /// What is not acknowledged, from 1, for the server to decide. A file that was open for writing
 /// comes with the bytes it has.
 fn renumbered(found: Found, dir: &WorkDir) -> Vec<Record> {
@@ -233,6 +238,7 @@ async fn replace_with(session: &Arc<Session>, lost: &v1::Lost) -> Result<(), Syn
     let number = old.journal + 1;
     let (token, head_seq) = (answer.resume_token.clone(), answer.head_seq);
     let mut identity = Identity::new(answer.session.clone(), &token, number, head_seq);
+    identity.repo = Some(info.repo.id.clone());
     identity.elsewhere.clone_from(&old.elsewhere);
     let me = Arc::clone(session);
     let stored = identity.clone();

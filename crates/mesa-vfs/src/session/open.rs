@@ -50,7 +50,18 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
     })?;
     let state_dir = config.state_dir.clone();
     let at = |source| state(&state_dir, source);
-    let stored = dir.load().map_err(at)?;
+    let mut notes = Vec::new();
+    let mut stored = dir.load().map_err(at)?;
+    if let Some(old) = stored.take_if(|old| old.is_of_other(config.repo_id.as_deref())) {
+        let lost = kept::directory(&dir, config.clock.now());
+        if leave_behind(&dir, &old, &lost).map_err(at)? {
+            notes.push(format!(
+                "the repo was deleted, and another one has its name: what was not sent to the former \
+                 one is in {}",
+                lost.display()
+            ));
+        }
+    }
     let elsewhere = stored.as_ref().and_then(|old| old.elsewhere.clone());
     if let Some(elsewhere) = &elsewhere {
         elsewhere.apply(&mut config).map_err(at)?;
@@ -68,7 +79,6 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
     }
     dir.note_boot().map_err(at)?;
     let lost = kept::directory(&dir, config.clock.now());
-    let mut notes = Vec::new();
     if stored.is_none() && !seeded {
         if dir.is_closed() {
             empty(&dir).map_err(at)?;
@@ -140,6 +150,7 @@ async fn open_with(mut config: SessionConfig, seeded: bool) -> Result<Opened, Op
     }
     let reach = ClientSeq(next.reach.unwrap_or(0));
     next.elsewhere = elsewhere;
+    next.repo = Some(info.repo.id.clone());
     if !(same || seeded && identity.is_none()) {
         // Leftovers of a start that was cut off before it stored this number.
         kept::keep_damaged(&dir.journal_dir(number), &lost).map_err(at)?;
@@ -517,6 +528,46 @@ pub(super) fn forget(session: &Session) -> io::Result<()> {
     session.dir.forget()?;
     session.work_dir.retain(&HashSet::new())?;
     empty(&session.dir)
+}
+
+/// Whether a state directory that nobody uses has what is not known to be on the server.
+pub(crate) fn has_unsent(path: &Path) -> io::Result<bool> {
+    let dir = StateDir::open(path)?;
+    if !kept::list(&dir).is_empty() || is_recovering(&dir) {
+        return Ok(true);
+    }
+    let Some(identity) = dir.load()? else {
+        return Ok(false);
+    };
+    let (_, found) = Journal::open(&dir.journal_dir(identity.journal))?;
+    let works = WorkDir::open_dir(&dir.work_dir(), 0)?;
+    Ok(lost::is_unsent(found, &works))
+}
+
+fn is_recovering(dir: &StateDir) -> bool {
+    std::fs::read_dir(dir.recovery_dir()).is_ok_and(|mut dirs| dirs.next().is_some())
+}
+
+/// The session's repo is gone for good. What it never sent is kept in `aside`; says whether there
+/// is any.
+fn leave_behind(dir: &StateDir, old: &Identity, aside: &Path) -> io::Result<bool> {
+    let (_, found) = Journal::open(&dir.journal_dir(old.journal))?;
+    let damaged = kept::keep_damaged(&dir.journal_dir(old.journal), aside)?;
+    let works = WorkDir::open_dir(&dir.work_dir(), 0)?;
+    let unsent = lost::is_unsent(found, &works);
+    let recovering = is_recovering(dir);
+    if unsent {
+        kept::keep_unknown(dir, aside)?;
+    }
+    if recovering {
+        std::fs::create_dir_all(aside)?;
+        std::fs::rename(dir.recovery_dir(), aside.join("recovery"))?;
+    }
+    away::remove(dir.path());
+    dir.forget()?;
+    works.retain(&HashSet::new())?;
+    empty(dir)?;
+    Ok(damaged || unsent || recovering)
 }
 
 /// Deletes what an ended session left.

@@ -137,6 +137,7 @@ async fn renew(session: &Arc<Session>, target: &SessionTarget) -> Result<(), Swi
     let number = old.journal + 1;
     let (token, head_seq) = (answer.resume_token.clone(), answer.head_seq);
     let mut identity = Identity::new(answer.session.clone(), &token, number, head_seq);
+    identity.repo = Some(info.repo.id.clone());
     identity.elsewhere = Some(elsewhere);
     let journal = match store(session, identity.clone()).await {
         Ok(journal) => journal,

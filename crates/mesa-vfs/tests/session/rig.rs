@@ -84,6 +84,7 @@ pub struct Mount {
 
 pub fn config(server: &Arc<Server>, state: &Path, cache: &Path) -> SessionConfig {
     SessionConfig {
+        repo_id: None,
         api: Arc::new(Api(Arc::clone(server))),
         org: "acme".parse().unwrap(),
         repo: "work".parse().unwrap(),
