@@ -2,12 +2,15 @@
 //! possible: what is the same stays the same node, what only stands elsewhere is moved, and
 //! directories are changed in place.
 
+mod order;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use mesa_types::{ContentRef, FileId, Nanos, NodeKind};
 use mesa_vcs::tree::{Change, Edit, TreeValue};
 
+use self::order::from_the_root;
 use super::{
     listing::{LISTINGS_MAX, Lister, Names, join},
     segments::{PathSet, Place},
@@ -101,8 +104,8 @@ pub(crate) struct Transform<'a> {
     /// Several names of one node went: nothing of it is moved.
     ambiguous: HashSet<FileId>,
     removed_paths: BTreeSet<Vec<u8>>,
-    made: Vec<Prepared>,
-    moved: Vec<Prepared>,
+    /// Directories made and nodes moved, as they were found.
+    placed: Vec<Prepared>,
     changed: Vec<Prepared>,
     linked: Vec<(Vec<u8>, TreeValue)>,
     times: Vec<Prepared>,
@@ -128,8 +131,7 @@ pub(crate) async fn transform(
         removed: HashMap::new(),
         ambiguous: HashSet::new(),
         removed_paths: BTreeSet::new(),
-        made: Vec::new(),
-        moved: Vec::new(),
+        placed: Vec::new(),
         changed: Vec::new(),
         linked: Vec::new(),
         times: Vec::new(),
@@ -291,7 +293,7 @@ impl Transform<'_> {
         let mut dirs = Vec::new();
         for Added { path, value } in self.added.split_off(from) {
             if let Some((old, from)) = self.moved_from(&value) {
-                self.moved.push(Prepared::Shift {
+                self.placed.push(Prepared::Shift {
                     from: file_path(&old)?,
                     to: file_path(&path)?,
                 });
@@ -302,7 +304,7 @@ impl Transform<'_> {
             self.count(1)?;
             match value.kind() {
                 NodeKind::Dir => {
-                    self.made.push(node(&path, value.clone())?);
+                    self.placed.push(node(&path, value.clone())?);
                     self.times.push(Prepared::Times {
                         path: file_path(&path)?,
                         mtime: value.node.attr.mtime,
@@ -346,8 +348,8 @@ impl Transform<'_> {
         Ok(())
     }
 
-    /// Everything in an order in which it can be done: directories first, from the root down;
-    /// moves before what they came from goes; names of one node after the node.
+    /// Everything in an order in which it can be done: directories first, made or moved, from the
+    /// root down; moves before what they came from goes; names of one node after the node.
     async fn finish(mut self, trees: [&TreeValue; 2]) -> Result<Vec<Prepared>> {
         let links = std::mem::take(&mut self.linked);
         let mut named: Vec<Prepared> = Vec::new();
@@ -355,8 +357,7 @@ impl Transform<'_> {
             named = self.links(trees, links).await?;
         }
         // What stands in the way of a directory, or of what is moved, goes before it.
-        let made = self.made.iter().chain(&self.moved);
-        let made: HashSet<Vec<u8>> = made.filter_map(path_of).collect();
+        let made: HashSet<Vec<u8>> = self.placed.iter().filter_map(path_of).collect();
         let (first, later): (Vec<_>, Vec<_>) = self
             .removed_paths
             .iter()
@@ -370,9 +371,7 @@ impl Transform<'_> {
         for path in first {
             all.push(remove(path)?);
         }
-        self.made.sort_by_cached_key(path_of);
-        all.append(&mut self.made);
-        all.append(&mut self.moved);
+        all.append(&mut from_the_root(std::mem::take(&mut self.placed)));
         for path in later {
             all.push(remove(path)?);
         }

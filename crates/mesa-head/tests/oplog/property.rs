@@ -223,6 +223,18 @@ fn config() -> ProptestConfig {
     }
 }
 
+/// A directory goes below one that the same action made, with another one in it.
+#[tokio::test]
+async fn a_move_between_directories_that_were_made_is_done_again() {
+    let before = vec![Step::Mkdir(0, 0), Step::Mkdir(1, 2)];
+    let action = vec![
+        Step::Mkdir(4, 0),
+        Step::Mkdir(3, 0),
+        Step::Rename(6, 2, 7, 0),
+    ];
+    check(vec![before, action], Vec::new()).await;
+}
+
 proptest! {
     #![proptest_config(config())]
 
