@@ -48,6 +48,9 @@ pub struct HeadsConfig {
     pub layer_bytes_max: u64,
     /// Files above this are projected to git as pointers.
     pub pointer_bytes: u64,
+    /// Actions that may go on at the same time in a list; of more, those that ended earlier are on
+    /// its next page, or the list is refused if none of them has ended.
+    pub actions_at_once: usize,
     /// File ids granted at a time unless a client asks for another number.
     pub ids_default: u32,
     /// Most file ids granted at a time.
@@ -88,6 +91,7 @@ impl Default for HeadsConfig {
             nodes_max: 500_000,
             layer_bytes_max: 64 << 20,
             pointer_bytes: mesa_object::git::POINTER_BYTES_DEFAULT,
+            actions_at_once: 4096,
             ids_default: 1 << 16,
             ids_max: 1 << 20,
         }

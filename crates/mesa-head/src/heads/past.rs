@@ -18,8 +18,6 @@ use crate::{
 
 /// Operations looked at for one page of actions.
 const OPS_MAX: usize = 200_000;
-/// Actions that overlap.
-const OVERLAP_MAX: usize = 4096;
 /// Undos of undos of undos.
 const UNDONE_DEPTH_MAX: usize = 256;
 
@@ -91,6 +89,9 @@ impl Heads {
         let mut lowest = from + 1;
         // First and last operations of the actions before those to come.
         let mut past: Vec<(u64, u64)> = Vec::new();
+        // Those that end before this operation have to wait for the next page.
+        let mut cut = None;
+        let most = self.config().actions_at_once;
         let cursor = |below: u64, past: &[(u64, u64)]| {
             let overlap = past.iter().filter(|(first, _)| *first < below);
             let from = overlap.map(|(_, last)| *last).max().unwrap_or(0);
@@ -107,19 +108,26 @@ impl Heads {
                 let late = filter.since.is_some_and(|since| received < since);
                 for index in (0..entry.ops.len()).rev() {
                     if entry.first_seq + index as u64 <= from {
-                        fold.push(span.change, &entry, index, !late);
+                        fold.push(span.change, &entry, index, !late && cut.is_none());
                     }
                 }
                 looked += entry.ops.len();
                 lowest = entry.first_seq;
-                if fold.len() > OVERLAP_MAX {
+                if fold.len() > most {
+                    past.extend(fold.drop_complete(below));
+                }
+                if fold.open() > most {
                     return Err(HeadError::new(
                         crate::error::HeadErrorKind::Limited,
                         "TOO_MANY_ACTIONS",
                         "too many programs wrote at the same time to tell their actions apart",
                     ));
                 }
-                ended = late && fold.is_closed();
+                if fold.len() > most && entry.first_seq < below {
+                    // All that is held is newer than what is left out.
+                    cut.get_or_insert(entry.first_seq);
+                }
+                ended = (late || cut.is_some()) && fold.is_closed();
             }
             if ended {
                 fold.close();
@@ -138,6 +146,9 @@ impl Heads {
                 }
             }
             if ended {
+                if let Some(cut) = cut.filter(|cut| *cut > span.after + 1) {
+                    page.next = cursor(cut, &past);
+                }
                 return Ok(page);
             }
             let rest = fold.newest().map_or(lowest, |last| last + 1);

@@ -141,6 +141,33 @@ impl Fold {
         let at = &mut self.growing[at];
         at.times = times;
         at.add(entry, index, self.path.as_deref(), &self.hasher);
+        if entry.first_client_seq + index as u64 == 1 {
+            // A session's first operation: nothing of it comes before. So writes of the server's,
+            // each a session of its own, are complete at once, however many there are.
+            for growing in &mut self.growing {
+                growing.closed |= growing.action.session == entry.session;
+            }
+        }
+    }
+
+    /// Forgets complete actions that ended at `below` or later, which were given out already.
+    /// Answers their first and last operations.
+    pub fn drop_complete(&mut self, below: u64) -> Vec<(u64, u64)> {
+        let mut dropped = Vec::new();
+        self.growing.retain(|growing| {
+            let drop = growing.closed && growing.action.last >= below;
+            if drop {
+                dropped.push((growing.action.first, growing.action.last));
+            }
+            !drop
+        });
+        dropped
+    }
+
+    /// Actions held that are not complete.
+    pub fn open(&self) -> usize {
+        let open = self.growing.iter().filter(|growing| !growing.closed);
+        open.count()
     }
 
     /// Closes what nothing received at `received` or before belongs to.

@@ -1,6 +1,6 @@
 //! What the log says.
 
-use mesa_head::{Action, ActionFilter, OpSort};
+use mesa_head::{Action, ActionFilter, HeadsConfig, OpSort};
 use mesa_types::{Nanos, NodeKind};
 
 use crate::{
@@ -175,4 +175,94 @@ async fn the_bytes_a_session_lost_to_another_are_in_the_log() {
     let before = mesa_head::At::Before(operations[0].seq);
     world.restore(before, &["f"]).await;
     assert_eq!(world.files().await, crate::writes::pairs(&[("f", "mine")]));
+}
+
+/// A world in which four actions are many.
+async fn crowded() -> World {
+    let config = HeadsConfig {
+        actions_at_once: 4,
+        ..HeadsConfig::default()
+    };
+    World::start_with(config).await
+}
+
+fn firsts(actions: &[Action]) -> Vec<u64> {
+    actions.iter().map(|action| action.first).collect()
+}
+
+#[tokio::test]
+async fn any_number_of_writes_at_the_same_moment_is_listed_and_undone() {
+    let world = crowded().await;
+    for n in 0..20 {
+        let edits = vec![put(&format!("f{n}"), "1")];
+        world.server.write(main(), edits).await.unwrap();
+    }
+    let listed = firsts(&world.actions().await);
+    assert!(listed.len() == 20 && listed.is_sorted_by(|a, b| a > b));
+    for limit in [1, 3] {
+        let all = world.filtered(&ActionFilter::default(), limit).await;
+        assert_eq!(firsts(&all), listed, "{limit}");
+    }
+    for newest in &listed[..2] {
+        let (undone, _) = world.undo(None).await;
+        assert_eq!(undone, *newest);
+    }
+    assert_eq!(world.files().await.len(), 18);
+}
+
+#[tokio::test]
+async fn writes_beside_a_program_that_goes_on_are_listed_page_by_page() {
+    let world = crowded().await;
+    let mut session = world.session("/usr/bin/make", 40).await;
+    let root = session.root();
+    let (file, create) = session.file("", root, "log", b"");
+    session.commit(vec![create]).await;
+    crate::support::release(&mut session).await;
+    session.lease = 0;
+    let mut before = Vec::new();
+    for n in 0..30_u8 {
+        let edits = vec![put(&format!("f{n}"), "1")];
+        world.server.write(main(), edits).await.unwrap();
+        if n % 10 == 9 {
+            session.lease().await;
+            let after = [&before[..], b"x"].concat();
+            let write = session.write("log", file, &before, &after);
+            session.commit(vec![write]).await;
+            crate::support::release(&mut session).await;
+            before = after;
+        }
+    }
+    for limit in [1, 2, 7, 100] {
+        let all = world.filtered(&ActionFilter::default(), limit).await;
+        // The program's action ended last; then the others, each once.
+        assert_eq!((all[0].first, all[0].operations), (1, 4), "{limit}");
+        let mut rest = firsts(&all[1..]);
+        assert!(rest.is_sorted_by(|a, b| a > b), "{rest:?}");
+        rest.dedup();
+        assert_eq!(rest.len(), 30, "{limit}: {rest:?}");
+    }
+    let only = ActionFilter {
+        path: Some(b"f3".to_vec()),
+        ..ActionFilter::default()
+    };
+    assert_eq!(world.filtered(&only, 5).await.len(), 1);
+}
+
+#[tokio::test]
+async fn more_programs_at_once_than_can_be_told_apart_are_refused() {
+    let world = crowded().await;
+    let mut session = world.session("/bin/sh", 1).await;
+    let root = session.root();
+    let (_, create) = session.file("", root, "first", b"");
+    session.commit(vec![create]).await;
+    for group in 2..8 {
+        session.actors[0].group = group;
+        let (_, create) = session.file("", root, &format!("f{group}"), b"");
+        session.commit(vec![create]).await;
+    }
+    let change = world.change().await;
+    let heads = &world.server.backend.heads;
+    let filter = ActionFilter::default();
+    let listed = heads.actions(&world.server.repo, &change, &filter, None, 10);
+    assert_eq!(listed.await.unwrap_err().code, "TOO_MANY_ACTIONS");
 }

@@ -43,13 +43,17 @@ pub fn actor(exe: &str, group: u32) -> v1::Actor {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(HeadsConfig::default()).await
+    }
+
+    pub async fn start_with(config: HeadsConfig) -> Self {
         let meta = Arc::new(MemoryStore::new());
         let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000 * SECOND)));
         let backend = Backend::over(
             meta.clone(),
             Arc::new(mesa_store::MemoryStore::new()),
             clock.clone(),
-            HeadsConfig::default(),
+            config,
         );
         let caller = backend.org("acme", &[Scope::Write]).await.unwrap();
         let repo = backend.repo(&caller, "demo").await.unwrap();
