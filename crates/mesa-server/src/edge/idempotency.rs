@@ -7,6 +7,8 @@
 
 mod row;
 
+use std::{pin::pin, time::Duration};
+
 use axum::{
     body::Body,
     extract::{FromRequestParts, Request, State},
@@ -17,6 +19,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use mesa_api::ErrorCode;
 use mesa_meta::{Batch, Committed, Key, KeyBuf, Table, Version};
+use mesa_repo::Catalog;
 use mesa_types::Nanos;
 
 use self::row::{Answer, Row, State as Progress};
@@ -29,8 +32,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_LEN_MAX: usize = 255;
 /// How long an answer is kept.
 const KEPT: Nanos = Nanos(24 * 3600 * 1_000_000_000);
-/// A request that has not ended after this long died with its server.
+/// A request whose row is older than this died with its server.
 const RUNNING: Nanos = Nanos(60 * 1_000_000_000);
+/// A running request makes its row new this often.
+const RENEWED: Duration = Duration::from_secs(20);
 /// Larger answers are not kept.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -57,14 +62,15 @@ async fn run_once(app: App, request: Request, next: Next) -> Result<Response, Ap
         })?;
     let secret = row::sealing_key(bearer(&parts));
     let place = Place {
-        app,
+        catalog: app.catalog().clone(),
+        renewed: RENEWED,
         key: KeyBuf::new(caller.principal.org.as_str())
             .text(caller.principal.key.as_str())
             .text(name)
             .into(),
     };
-    let max = place.app.limits().files_body_bytes_max;
-    let body = place.app.read_body(body, max).await?;
+    let max = app.limits().files_body_bytes_max;
+    let body = app.read_body(body, max).await?;
     let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
     let digest = row::digest(parts.method.as_str(), target, &body);
     let version = match place.begin(&digest).await? {
@@ -75,7 +81,7 @@ async fn run_once(app: App, request: Request, next: Next) -> Result<Response, Ap
     // again.
     let request = Request::from_parts(parts, Body::from(body));
     let running = tokio::spawn(async move {
-        let response = next.run(request).await;
+        let (response, version) = place.alive(next.run(request), version, &digest).await;
         place.end(response, version, digest, &secret).await
     });
     running.await.unwrap_or_else(|e| Err(ApiError::internal(e)))
@@ -95,8 +101,10 @@ fn replay(answer: &Answer) -> Result<Response, ApiError> {
 
 /// The row of one idempotency key.
 struct Place {
-    app: App,
+    catalog: Catalog,
     key: Key,
+    /// How often it is made new while its request runs.
+    renewed: Duration,
 }
 
 enum Begun {
@@ -108,8 +116,8 @@ enum Begun {
 
 impl Place {
     async fn begin(&self, digest: &str) -> Result<Begun, ApiError> {
-        let now = self.app.catalog().now();
-        let meta = self.app.catalog().meta();
+        let now = self.catalog.now();
+        let meta = self.catalog.meta();
         let stored = meta
             .get(Table::Idempotency, &self.key)
             .await
@@ -155,6 +163,49 @@ impl Place {
         }
     }
 
+    /// Runs a request however long it takes; its row says all the time that it runs. Answers the
+    /// row's version with the outcome.
+    async fn alive<T>(
+        &self,
+        work: impl Future<Output = T>,
+        mut version: Version,
+        digest: &str,
+    ) -> (T, Version) {
+        let mut work = pin!(work);
+        loop {
+            match tokio::time::timeout(self.renewed, &mut work).await {
+                Ok(outcome) => return (outcome, version),
+                Err(_) => version = self.renew(version, digest).await,
+            }
+        }
+    }
+
+    async fn renew(&self, version: Version, digest: &str) -> Version {
+        let row = Row {
+            at: self.catalog.now().0,
+            digest: digest.to_owned(),
+            state: Progress::Running,
+        };
+        let Ok(value) = row.encode() else {
+            return version;
+        };
+        let mut batch = Batch::new();
+        batch.is(Table::Idempotency, self.key.clone(), version).put(
+            Table::Idempotency,
+            self.key.clone(),
+            value,
+        );
+        match self.catalog.meta().commit(batch).await {
+            Ok(Committed::Yes(version)) => version,
+            // Taken over: the end says so.
+            Ok(Committed::Conflict(_)) => version,
+            Err(error) => {
+                tracing::warn!("an idempotency row was not renewed: {error}");
+                version
+            }
+        }
+    }
+
     /// Keeps the answer of a request that had an effect, forgets one that had none.
     async fn end(
         &self,
@@ -177,9 +228,9 @@ impl Place {
             status: parts.status.as_u16(),
             body: body.clone(),
         };
-        let random = &**self.app.catalog().random();
+        let random = &**self.catalog.random();
         let row = Row {
-            at: self.app.catalog().now().0,
+            at: self.catalog.now().0,
             digest,
             state: Progress::Done(answer.seal(secret, &self.key.0, random)?),
         };
@@ -191,7 +242,7 @@ impl Place {
     /// The request is done either way; without its row a repeat within a minute is refused and a
     /// later one runs again.
     async fn commit(&self, batch: Batch) {
-        match self.app.catalog().meta().commit(batch).await {
+        match self.catalog.meta().commit(batch).await {
             Ok(Committed::Yes(_)) => {}
             Ok(Committed::Conflict(_)) => tracing::warn!("an idempotency row was taken over"),
             Err(error) => tracing::warn!("an idempotency row was not completed: {error}"),
@@ -232,4 +283,77 @@ pub async fn purge(app: &App, from: Key, max: usize) -> Result<Key, ApiError> {
         }
     }
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    };
+
+    use mesa_meta::MemoryStore;
+    use mesa_repo::ServerKey;
+    use mesa_types::{random::SeededRandom, time::Clock};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Moved(AtomicI64);
+
+    impl Clock for Moved {
+        fn now(&self) -> Nanos {
+            Nanos(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    /// However long it takes: nobody else runs it meanwhile, and its answer is kept.
+    #[tokio::test]
+    async fn a_long_request_runs_once() {
+        let clock = Arc::new(Moved(AtomicI64::new(1)));
+        let random = Arc::new(SeededRandom::new(1));
+        let key = ServerKey::from_bytes([3; 32]);
+        let catalog = Catalog::new(Arc::new(MemoryStore::new()), clock.clone(), random, key);
+        let place = || Place {
+            catalog: catalog.clone(),
+            key: KeyBuf::new("org_1").text("key_1").text("k").into(),
+            renewed: Duration::from_millis(1),
+        };
+        let Begun::New(version) = place().begin("d").await.unwrap() else {
+            panic!("the first request is the first");
+        };
+        let (done, work) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn({
+            let place = place();
+            async move {
+                let (outcome, version) = place.alive(work, version, "d").await;
+                outcome.unwrap();
+                let response = (StatusCode::CREATED, "{}").into_response();
+                let secret = row::sealing_key("mesa_a");
+                place.end(response, version, "d".to_owned(), &secret).await
+            }
+        });
+        for minute in 1..=3 {
+            let at = clock.0.fetch_add(RUNNING.0 - 1, Ordering::SeqCst) + RUNNING.0 - 1;
+            let renewed = async {
+                loop {
+                    let stored = catalog.meta().get(Table::Idempotency, &place().key).await;
+                    let row = Row::decode(&stored.unwrap().unwrap().value).unwrap();
+                    if row.at == at {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), renewed)
+                .await
+                .expect("the row is made new while the request runs");
+            let error = place().begin("d").await.err().map(|error| error.code());
+            assert_eq!(error, Some(ErrorCode::LockConflict), "minute {minute}");
+        }
+        done.send(()).unwrap();
+        running.await.unwrap().unwrap();
+        clock.0.fetch_add(RUNNING.0, Ordering::SeqCst);
+        assert!(matches!(place().begin("d").await, Ok(Begun::Done(_))));
+    }
 }
