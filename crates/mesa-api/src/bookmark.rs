@@ -59,11 +59,12 @@ pub struct BookmarkMove {
 /// `POST /{org}/{repo}/bookmarks/merge`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BookmarkMerge {
-    /// The bookmark merged into.
+    /// The bookmark merged into; or a change's id, which becomes the first parent of a merge that no
+    /// bookmark moves to.
     pub target: String,
-    /// The bookmark merged.
+    /// What is merged: a bookmark, or a change's id.
     pub source: String,
-    /// Delete the source afterwards.
+    /// Delete the source afterwards, if it is a bookmark.
     #[serde(default)]
     pub delete_source: bool,
     /// Make the merge with conflicts in it.

@@ -152,3 +152,26 @@ pub struct ChangeClosed {
     /// none.
     pub next_change_id: Option<String>,
 }
+
+/// `POST /{org}/{repo}/changes/{change_id}/abandon`: gives the change up, or brings it back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeAbandon {
+    /// Brings an abandoned change back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<bool>,
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeAbandoned {
+    /// The change as it is now.
+    pub change: Change,
+    /// The change below it, where its bookmarks and what was on top of it are while it is
+    /// abandoned.
+    pub parent_change_id: String,
+    /// Bookmarks that moved.
+    pub bookmarks: Vec<String>,
+    /// Changes that were put elsewhere, or lie on top of one that was: they are rebased when they
+    /// are next looked at.
+    pub descendants: u64,
+}

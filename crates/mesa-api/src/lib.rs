@@ -30,8 +30,8 @@ pub use bookmark::{
     MergeResult, MergeType,
 };
 pub use change::{
-    Change, ChangeClose, ChangeClosed, ChangeCreate, ChangeDetails, ChangeList, ChangeState,
-    ChangeUpdate, CommitIdentity, Signature,
+    Change, ChangeAbandon, ChangeAbandoned, ChangeClose, ChangeClosed, ChangeCreate, ChangeDetails,
+    ChangeList, ChangeState, ChangeUpdate, CommitIdentity, Signature,
 };
 pub use content::{Content, ContentDir, ContentEntry, ContentFile, EntryDir, EntryFile, FileMode};
 pub use diff::{

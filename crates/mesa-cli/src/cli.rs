@@ -88,6 +88,7 @@ pub enum Command {
     Stats(commands::stats::Args),
     Logs(commands::logs::Args),
     New(commands::new::Args),
+    Abandon(commands::abandon::Args),
     Edit(commands::edit::Args),
     Describe(commands::describe::Args),
     Checkpoint(commands::checkpoint::Args),

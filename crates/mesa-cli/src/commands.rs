@@ -1,5 +1,6 @@
 //! One file per command; the doc comment of its arguments is the help.
 
+pub mod abandon;
 pub mod auth;
 pub mod bookmark;
 pub mod checkpoint;
@@ -76,6 +77,7 @@ fn dispatch(context: &Context, command: Command) -> CliResult {
         Command::Stats(args) => stats::run(context, &args),
         Command::Logs(args) => logs::run(context, &args),
         Command::New(args) => new::run(context, &args),
+        Command::Abandon(args) => abandon::run(context, &args),
         Command::Edit(args) => edit::run(context, &args),
         Command::Describe(args) => describe::run(context, &args),
         Command::Checkpoint(args) => checkpoint::run(context, &args),

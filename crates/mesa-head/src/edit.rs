@@ -7,6 +7,7 @@ pub(crate) mod content;
 pub(crate) mod plan;
 
 use bytes::Bytes;
+use mesa_meta::{Key, Version};
 use mesa_object::tree::NodeRecord;
 use mesa_repo::{Actor, Signature};
 use mesa_types::{BookmarkName, ChangeId, CommitOid, ContentRef, EntryName, Nanos, NodeKind};
@@ -203,6 +204,19 @@ pub(crate) struct Edit {
     pub undone: Option<Undone>,
     /// What it does to the conflicts.
     pub conflicts: ConflictEdit,
+    /// With it the change is made on other commits.
+    pub rebase: Option<Rebase>,
+}
+
+/// The commits that a change is made on from a write on.
+#[derive(Debug, Clone)]
+pub(crate) struct Rebase {
+    /// Its parents' commits.
+    pub commits: Vec<CommitOid>,
+    /// Generation of its next commit.
+    pub generation: u64,
+    /// The parents' records: while they are these.
+    pub parents: Vec<(Key, Version)>,
 }
 
 /// What an undo undoes.

@@ -23,6 +23,7 @@ pub(crate) mod recent;
 mod roll;
 pub(crate) mod seal;
 pub(crate) mod session;
+mod split;
 mod turn;
 
 use std::{

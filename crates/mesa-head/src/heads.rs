@@ -1,13 +1,16 @@
 //! All live heads of a server.
 
+mod abandon;
 mod bookmarks;
 mod collect;
 mod contains;
 mod diff;
+mod follow;
 mod merge;
 mod open;
 mod past;
 mod reads;
+mod rebase;
 mod recover;
 mod registry;
 mod repos;
@@ -25,7 +28,7 @@ use std::{
 
 use mesa_object::OrgKey;
 use mesa_proto::v1;
-use mesa_repo::{Catalog, Principal, Scope, records::Org};
+use mesa_repo::{Catalog, Change, Principal, Scope, Versioned, records::Org};
 use mesa_store::{OrgPacks, PackStore};
 use mesa_types::{ChangeId, HeadId, OrgId, RepoId, SessionId};
 use parking_lot::Mutex;
@@ -69,10 +72,13 @@ struct Inner {
     config: Arc<HeadsConfig>,
     orgs: Mutex<HashMap<OrgId, OrgPacks>>,
     live: Mutex<HashMap<(OrgId, HeadId), Slot>>,
-    /// Where sessions are; they never move.
+    /// Where sessions are, as far as is known: see [`Heads::ask_session`].
     sessions: Mutex<HashMap<(OrgId, SessionId), (HeadId, RepoId)>>,
     cursors: Mutex<collect::Cursors>,
     bookmark_turns: [tokio::sync::Mutex<()>; 64],
+    rebase_turns: [tokio::sync::Mutex<()>; 64],
+    /// Changes that could not be rebased, as they were then.
+    stuck: Mutex<HashMap<ChangeId, mesa_meta::Version>>,
 }
 
 impl Heads {
@@ -88,6 +94,8 @@ impl Heads {
                 sessions: Mutex::default(),
                 cursors: Mutex::default(),
                 bookmark_turns: [const { tokio::sync::Mutex::const_new(()) }; 64],
+                rebase_turns: [const { tokio::sync::Mutex::const_new(()) }; 64],
+                stuck: Mutex::default(),
             }),
         }
     }
@@ -126,13 +134,14 @@ impl Heads {
 
     /// Starts a session's two-way stream.
     pub async fn attach(&self, caller: &Principal, hello: v1::Hello) -> Result<Attached> {
-        let (head, session) = self.session(caller, &hello.session).await?;
-        self.call(&caller.org, &head, |reply| Command::Attach {
-            session: session.clone(),
-            hello: hello.clone(),
-            reply,
-        })
-        .await
+        let (_, _, attached) = self
+            .ask_session(caller, &hello.session, |session, reply| Command::Attach {
+                session,
+                hello: hello.clone(),
+                reply,
+            })
+            .await?;
+        Ok(attached)
     }
 
     /// Ends a session in good order.
@@ -141,13 +150,13 @@ impl Heads {
         caller: &Principal,
         request: v1::CloseSessionRequest,
     ) -> Result<v1::CloseSessionResponse> {
-        let (head, session) = self.session(caller, &request.session).await?;
-        self.call(&caller.org, &head, |reply| Command::Close {
-            session: session.clone(),
-            token: request.resume_token.clone(),
-            reply,
-        })
-        .await?;
+        let (_, session, ()) = self
+            .ask_session(caller, &request.session, |session, reply| Command::Close {
+                session,
+                token: request.resume_token.clone(),
+                reply,
+            })
+            .await?;
         let key = (caller.org.clone(), session);
         self.inner.sessions.lock().remove(&key);
         Ok(v1::CloseSessionResponse {})
@@ -200,12 +209,31 @@ impl Heads {
     }
 
     /// Seals a change: everything its head acknowledged so far is in the commit named in the
-    /// answer. A change without a live head is sealed already.
+    /// answer. A change without a live head is sealed already. One that is to be rebased is first.
     pub async fn seal(&self, org: &OrgId, repo: &RepoId, change: &ChangeId) -> Result<SealedAt> {
+        let record = self.settled(org, repo, change).await?;
+        self.sealed_from(org, repo, change, record).await
+    }
+
+    /// The same without a rebase.
+    async fn sealed(&self, org: &OrgId, repo: &RepoId, change: &ChangeId) -> Result<SealedAt> {
+        let record = self.inner.catalog.change(org, repo, change).await?;
+        self.sealed_from(org, repo, change, record).await
+    }
+
+    async fn sealed_from(
+        &self,
+        org: &OrgId,
+        repo: &RepoId,
+        change: &ChangeId,
+        mut read: Option<Versioned<Change>>,
+    ) -> Result<SealedAt> {
         const ATTEMPTS: usize = 8;
-        for _ in 0..ATTEMPTS {
-            let record = self.inner.catalog.change(org, repo, change).await?;
-            let record = record.ok_or_else(|| {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                read = self.inner.catalog.change(org, repo, change).await?;
+            }
+            let record = read.take().ok_or_else(|| {
                 HeadError::not_found("CHANGE_NOT_FOUND", "there is no such change")
             })?;
             let Some(head) = &record.head else {
@@ -314,6 +342,31 @@ impl Heads {
             return Err(HeadError::no_session());
         }
         Ok((head, id))
+    }
+
+    /// Asks the head of a session. One that followed a bookmark away from others has another head
+    /// than it had.
+    async fn ask_session<T>(
+        &self,
+        caller: &Principal,
+        session: &str,
+        command: impl Fn(SessionId, Reply<T>) -> Command,
+    ) -> Result<(HeadId, SessionId, T)> {
+        let (head, id) = self.session(caller, session).await?;
+        let asked = self.call(&caller.org, &head, |reply| command(id.clone(), reply));
+        match asked.await {
+            Err(error) if error.code == "SESSION_NOT_FOUND" => {
+                let (now, repo) = self.find_session(&caller.org, &id).await?;
+                if now == head {
+                    return Err(error);
+                }
+                self.remember_session(&caller.org, &id, &now, &repo);
+                let asked = self.call(&caller.org, &now, |reply| command(id.clone(), reply));
+                let answer = asked.await?;
+                Ok((now, id, answer))
+            }
+            answer => Ok((head, id, answer?)),
+        }
     }
 
     async fn find_session(&self, org: &OrgId, id: &SessionId) -> Result<(HeadId, RepoId)> {

@@ -93,6 +93,12 @@ pub struct HeadRow {
     /// never did.
     #[prost(uint64, tag = "21")]
     pub moved_seq: u64,
+    /// The head that it went away from; empty = none.
+    #[prost(string, tag = "22")]
+    pub split_from: String,
+    /// What is numbered up to here is in that head's log.
+    #[prost(uint64, tag = "23")]
+    pub split_seq: u64,
     /// Since when `base` is the base; 0 = since it was created.
     #[prost(sint64, tag = "30")]
     pub base_ns: i64,
@@ -175,6 +181,14 @@ pub struct Pending {
     /// The bookmarks that will move to it.
     #[prost(string, repeated, tag = "2")]
     pub bookmarks: Vec<String>,
+}
+
+impl HeadRow {
+    /// The head whose log has the operation `seq`, if that is not its own.
+    pub fn before_split(&self, seq: u64) -> Option<HeadId> {
+        let from = self.split_from.parse().ok();
+        from.filter(|_| seq <= self.split_seq)
+    }
 }
 
 impl Pending {

@@ -94,8 +94,8 @@ impl Heads {
                 source: Source::Still(Arc::new(RwLock::new(Tree::empty(root, record.created)))),
             });
         }
-        let found = catalog
-            .change(org, repo, &change)
+        let found = self
+            .settled(org, repo, &change)
             .await?
             .ok_or_else(|| HeadError::not_found("CHANGE_NOT_FOUND", "there is no such change"))?;
         let source = match &found.head {

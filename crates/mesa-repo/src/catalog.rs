@@ -1,5 +1,6 @@
 //! The catalog.
 
+mod abandon;
 mod api_keys;
 mod bookmarks;
 mod changes;
@@ -18,6 +19,7 @@ use tokio::sync::broadcast;
 use ulid::Ulid;
 
 pub use self::{
+    abandon::Abandonment,
     api_keys::{KeyFilter, KeyStatus, ListedKey, NewKey, NewKeySecret},
     orgs::NewOrg,
     repos::{NewRepo, RepoUpdate},

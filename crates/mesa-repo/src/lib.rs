@@ -19,11 +19,11 @@ pub mod records;
 pub mod tags;
 
 pub use auth::{AuthError, AuthErrorKind, Authenticator, Author, Principal, Secret, ServerKey};
-pub use catalog::{Actor, Catalog, CatalogEvent};
+pub use catalog::{Abandonment, Actor, Catalog, CatalogEvent};
 pub use error::{Error, ErrorKind};
 pub use page::{Page, PageRequest};
 pub use record::{Record, RecordBatch, Versioned};
 pub use records::{
-    ApiKey, Audit, Bookmark, Change, ChangeState, Commit, Evolution, Operation, OperationKind, Org,
-    Repo, Scope, Scopes, Signature, WebhookTarget,
+    Abandoned, ApiKey, Audit, Bookmark, Change, ChangeState, Child, Commit, Evolution, Operation,
+    OperationKind, Org, Repo, Scope, Scopes, Signature, WebhookTarget,
 };

@@ -16,6 +16,8 @@
 //! | `repos` | `org, "f", repo` | [`repo::FileIdCounter`] |
 //! | `bookmarks` | `org, repo, name` | [`Bookmark`] |
 //! | `changes` | `org, repo, change (16)` | [`Change`] |
+//! | `changes` | `org, ".child", repo, parent (16), change (16)` | [`Child`] |
+//! | `changes` | `org, ".abandoned", repo, change (16)` | [`Abandoned`] |
 //! | `commits` | `org, repo, oid (20)` | [`Commit`] |
 //! | `evolution` | `org, repo, change (16), n (u64)` | [`Evolution`] |
 //! | `operations` | `org, repo, ulid` | [`Operation`] |
@@ -32,6 +34,7 @@ pub mod audit;
 pub mod bookmark;
 pub mod change;
 pub mod commit;
+pub mod descent;
 pub mod operation;
 pub mod org;
 pub mod repo;
@@ -44,6 +47,7 @@ pub use audit::Audit;
 pub use bookmark::Bookmark;
 pub use change::{Change, ChangeState, Evolution, Signature};
 pub use commit::Commit;
+pub use descent::{Abandoned, Child};
 pub use operation::{Operation, OperationKind};
 pub use org::Org;
 pub use repo::Repo;

@@ -118,6 +118,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
             post(changes::write::close),
         )
         .route(
+            "/v1/{org}/{repo}/changes/{change}/abandon",
+            post(changes::abandon::abandon),
+        )
+        .route(
             "/v1/{org}/{repo}/changes/{change}/operations",
             get(operations::list),
         )

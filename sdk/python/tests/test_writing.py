@@ -137,6 +137,17 @@ def test_a_closed_change_goes_on_in_another(mesa: Mesa):
     assert next_one.parents == [change]
 
 
+def test_an_abandoned_change_is_hidden_and_comes_back(mesa: Mesa):
+    repo = mesa.repos.create().name
+    first = write(mesa, repo, "main", FileUpsert("a", b"a"))
+    change = write(mesa, repo, first, FileUpsert("b", b"b"))
+    done = mesa.changes.abandon(repo=repo, change_id=change)
+    assert (done.change.state, done.parent_change_id) == ("abandoned", first)
+    assert [one.id for one in mesa.changes.list(repo=repo, state="abandoned").items] == [change]
+    back = mesa.changes.abandon(repo=repo, change_id=change, undo=True)
+    assert (back.change.id, back.change.state) == (change, "closed")
+
+
 def test_bookmarks(mesa: Mesa):
     repo = mesa.repos.create().name
     first = write(mesa, repo, "main", FileUpsert("a", b"1"), message="first")

@@ -46,6 +46,7 @@ interface Methods {
   getChange: Mesa['changes']['get'];
   updateChange: Mesa['changes']['update'];
   closeChange: Mesa['changes']['close'];
+  abandonChange: Mesa['changes']['abandon'];
   listActions: Mesa['operations']['list'];
   getAction: Mesa['operations']['get'];
   undoAction: Mesa['operations']['undo'];

@@ -228,6 +228,26 @@ suite('closing', {
   });
 });
 
+suite('abandoning', {
+  skip: skip || unlessServed('POST', '/{org}/{repo}/changes/{change_id}/abandon'),
+}, () => {
+  test('an abandoned change is hidden, and comes back', async () => {
+    const { repo, first } = await repoWith('abandoned', { a: '1' });
+    const next = await write(repo, first.id, { b: '2' });
+    const at = { repo, change_id: next.id };
+    const { change, parent_change_id } = await mesa.changes.abandon(at);
+    assert.deepEqual([change.state, parent_change_id], ['abandoned', first.id]);
+    const given = await mesa.changes.list({ repo, state: 'abandoned' });
+    assert.deepEqual(
+      given.changes.map(({ id }) => id),
+      [next.id],
+    );
+    const back = await mesa.changes.abandon({ ...at, undo: true });
+    assert.equal(back.change.state, 'closed');
+    assert.equal(await mesa.content.getText({ ...at, path: 'b' }), '2');
+  });
+});
+
 suite('operations', {
   skip: skip || unlessServed('POST', '/{org}/{repo}/changes/{change_id}/undo'),
 }, () => {

@@ -5,7 +5,7 @@ use mesa_client::rest::model::Bookmark;
 
 use crate::{
     context::Context,
-    error::{CliError, CliResult},
+    error::CliResult,
     versions::{
         change::short,
         paint::plain,
@@ -184,14 +184,6 @@ fn report(context: &Context, bookmark: &Bookmark, what: &str) {
     }
     let (name, id) = (plain(&bookmark.name), short(&bookmark.change_id));
     context.printer.note(format!("{what} {name} at {id}"));
-}
-
-/// A hint for those who name a change where only a bookmark will do.
-pub(super) fn wanted(error: CliError) -> CliError {
-    if error.has_code("BOOKMARK_NOT_FOUND") {
-        return error.hint("merges take bookmarks; `mesa bookmark create NAME -r REV` makes one");
-    }
-    error
 }
 
 #[cfg(test)]

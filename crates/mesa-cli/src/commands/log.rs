@@ -20,7 +20,8 @@ use crate::{
 
 /// Show changes, newest first
 ///
-/// Those that the working change is made of; with --all those of every bookmark too.
+/// Those that the working change is made of; with --all those of every bookmark too. Abandoned ones
+/// are hidden; --abandoned shows them.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Examples:\n  mesa log\n  mesa log main -n 5 --no-graph\n  mesa log --all --json"
@@ -34,6 +35,9 @@ pub struct Args {
     /// Every bookmark's changes
     #[arg(long, conflicts_with = "rev")]
     all: bool,
+    /// The abandoned changes of the repo instead, and nothing else
+    #[arg(long, conflicts_with_all = ["rev", "all"])]
+    abandoned: bool,
     /// At most this many
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -77,8 +81,35 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
     Ok(())
 }
 
+/// The abandoned changes.
+async fn given_up(work: &Work<'_>, limit: usize) -> CliResult<History> {
+    let (mut found, mut cursor) = (HashMap::new(), None);
+    loop {
+        let page = work
+            .call(async |client, org, repo| client.list_abandoned(org, repo, cursor.clone()).await)
+            .await?;
+        found.extend(page.items.into_iter().map(|c| (c.id.clone(), c)));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let mut changes = in_order(found);
+    let more = changes.len() > limit;
+    changes.truncate(limit);
+    Ok(History {
+        changes,
+        bookmarks: BTreeMap::new(),
+        working: None,
+        more,
+    })
+}
+
 async fn read(work: &Work<'_>, args: &Args) -> CliResult<History> {
     let limit = args.limit as usize;
+    if args.abandoned {
+        return given_up(work, limit).await;
+    }
     let all = work.bookmarks().await?;
     let mut bookmarks: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut tips = BTreeSet::new();
@@ -211,7 +242,7 @@ fn lines(history: &History, args: &Args, style: Style) -> Vec<String> {
         };
         nodes.push(listed.node(style, len));
     }
-    if !history.more {
+    if !history.more && !args.abandoned {
         let mut root = change::root(style, len);
         if let Some(names) = history.bookmarks.get(ROOT) {
             root.text[0] = format!("{} {}", root.text[0], names.join(" "));

@@ -9,29 +9,38 @@ use mesa_client::{
 };
 use serde_json::json;
 
-use super::bookmark;
 use crate::{
     context::Context,
-    daemon::control::Seen,
+    daemon::control::{Goal, Seen},
     error::{CliError, CliResult},
-    versions::{change::short, paint::plain, place::Place, summary::many, work::Work},
+    versions::{
+        change::short,
+        paint::plain,
+        place::Place,
+        summary::many,
+        work::{At, Work},
+    },
 };
 
-/// Merge a bookmark into another
+/// Merge a bookmark or change into another
+///
+/// Mounts that follow the bookmark merged into go on on top of the merge. Into a change no bookmark
+/// moves; a mount that works on it goes to the merge. Both sides are closed.
 ///
 /// Conflicts stop it with exit code 6 and the paths, and nothing is changed: resolve them in the
 /// same command with --ours and --theirs, or keep them in the merge with --allow-conflicts and
 /// resolve them in the files or with `mesa resolve`.
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  mesa merge feature\n  mesa merge feature --into main --theirs src/gen -m 'take the feature'"
+    after_help = "Examples:\n  mesa merge feature\n  mesa merge feature --into main --theirs src/gen -m 'take the feature'\n  mesa merge kxqpvunt --into @"
 )]
 pub struct Args {
     #[command(flatten)]
     place: Place,
-    /// The bookmark that is merged
+    /// The bookmark or change that is merged
     source: String,
-    /// The bookmark merged into [default: that of the mount, or the repo's default]
+    /// The bookmark or change merged into [default: the bookmark of the mount, or its change; the
+    /// repo's default bookmark elsewhere]
     #[arg(long, value_name = "TARGET")]
     into: Option<String>,
     /// Description of the merge
@@ -65,17 +74,18 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
     }
     let merged = context.block_on(async {
         let target = match &args.into {
-            Some(target) => target.clone(),
+            Some(target) => side(&work, target).await?,
             None => target(&work).await?,
         };
+        let source = side(&work, &args.source).await?;
         if args.ff
-            && let Some(moved) = forward(&work, args, &target).await?
+            && let Some(moved) = forward(&work, args, (&target, &source)).await?
         {
             return Ok(moved);
         }
         let request = MergeRequest {
-            target: target.clone(),
-            source: args.source.clone(),
+            target: target.name().to_owned(),
+            source: source.name().to_owned(),
             delete_source: args.delete_source,
             allow_conflicted: args.allow_conflicts,
             message: args.message.clone(),
@@ -84,7 +94,7 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
         let merged = work
             .call(async |client, org, repo| client.merge(org, repo, &request).await)
             .await
-            .map_err(|error| conflicts(bookmark::wanted(error)))?;
+            .map_err(|error| conflicts(wanted(error)))?;
         Ok(Merged {
             target,
             result: merged,
@@ -92,10 +102,21 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
         })
     })?;
     if let Some(mounted) = &work.mounted
-        && mounted.follows.as_deref() == Some(&merged.target)
         && merged.kind() != "no_op"
     {
-        work.show(Seen::left(&mounted.change));
+        match &merged.target {
+            Side::Bookmark(name) if mounted.follows.as_ref() == Some(name) => {
+                work.show(Seen::left(&mounted.change));
+            }
+            // On top of what was merged into, and with no bookmark that goes along.
+            Side::Change(id)
+                if *id == mounted.change
+                    || (mounted.follows.is_none() && mounted.parent.as_ref() == Some(id)) =>
+            {
+                work.switch(Goal::Change(merged.result.change_id.clone()))?;
+            }
+            _ => {}
+        }
     }
     report(context, args, &merged);
     Ok(())
@@ -103,7 +124,7 @@ pub fn run(context: &Context, args: &Args) -> CliResult {
 
 /// A merge that succeeded.
 struct Merged {
-    target: String,
+    target: Side,
     result: MergeResult,
     kind: Option<&'static str>,
 }
@@ -114,23 +135,92 @@ impl Merged {
     }
 }
 
-async fn target(work: &Work<'_>) -> CliResult<String> {
-    match work.bookmark_along().await? {
-        Some(bookmark) => Ok(bookmark),
-        None => Err(CliError::usage("this place goes along with no bookmark")
-            .hint("name the bookmark to merge into with --into")),
+/// What is merged, or merged into.
+enum Side {
+    Bookmark(String),
+    /// A change's whole id.
+    Change(String),
+}
+
+impl Side {
+    fn name(&self) -> &str {
+        match self {
+            Self::Bookmark(name) => name,
+            Self::Change(id) => id,
+        }
+    }
+
+    /// As messages name it.
+    fn shown(&self) -> String {
+        match self {
+            Self::Bookmark(name) => plain(name),
+            Self::Change(id) => short(id).to_owned(),
+        }
     }
 }
 
+/// What a name stands for: a bookmark, unless it is a whole id, and else a revision.
+async fn side(work: &Work<'_>, name: &str) -> CliResult<Side> {
+    let change = match work.at(name).await? {
+        At::Written(details) => details.change.id,
+        At::Unwritten { parent, .. } => parent,
+    };
+    if name == change || name.starts_with('@') {
+        return Ok(Side::Change(change));
+    }
+    let found = work
+        .plane
+        .call(async |client| {
+            match client
+                .get_bookmark(work.org.as_str(), work.repo.as_str(), name)
+                .await
+            {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind == RestErrorKind::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
+    Ok(if found {
+        Side::Bookmark(name.to_owned())
+    } else {
+        Side::Change(change)
+    })
+}
+
+async fn target(work: &Work<'_>) -> CliResult<Side> {
+    match work.bookmark_along().await? {
+        Some(bookmark) => Ok(Side::Bookmark(bookmark)),
+        None => side(work, "@").await,
+    }
+}
+
+/// A hint for those who merge what was given up.
+pub(super) fn wanted(error: CliError) -> CliError {
+    if error.has_code("CHANGE_ABANDONED") {
+        return error.hint("`mesa abandon --undo REV` brings it back");
+    }
+    error
+}
+
 /// Moves the target to the source if that is a descendant; `None`: it is not.
-async fn forward(work: &Work<'_>, args: &Args, target: &str) -> CliResult<Option<Merged>> {
-    let source = work.bookmark(&args.source).await;
-    let source = source.map_err(bookmark::wanted)?;
+async fn forward(
+    work: &Work<'_>,
+    args: &Args,
+    (target, source): (&Side, &Side),
+) -> CliResult<Option<Merged>> {
+    let Side::Bookmark(name) = target else {
+        return Err(CliError::usage("--ff moves a bookmark, and there is none"));
+    };
+    let to = match source {
+        Side::Bookmark(name) => work.bookmark(name).await?.change_id,
+        Side::Change(id) => id.clone(),
+    };
     let moved = work
         .plane
         .call(async |client| {
             let (org, repo) = (work.org.as_str(), work.repo.as_str());
-            let moved = client.move_bookmark(org, repo, target, &source.change_id, false);
+            let moved = client.move_bookmark(org, repo, name, &to, false);
             match moved.await {
                 Ok(moved) => Ok(Some(moved)),
                 Err(error)
@@ -150,8 +240,11 @@ async fn forward(work: &Work<'_>, args: &Args, target: &str) -> CliResult<Option
     } else {
         "fast_forward"
     };
-    if args.delete_source {
-        let name = args.source.as_str();
+    let delete = match source {
+        Side::Bookmark(name) if args.delete_source => Some(name.as_str()),
+        _ => None,
+    };
+    if let Some(name) = delete {
         work.call(async |client, org, repo| client.delete_bookmark(org, repo, name).await)
             .await?;
     }
@@ -159,16 +252,16 @@ async fn forward(work: &Work<'_>, args: &Args, target: &str) -> CliResult<Option
         .call(async |client, org, repo| client.get_change(org, repo, &moved.change_id).await)
         .await?;
     Ok(Some(Merged {
-        target: target.to_owned(),
+        target: Side::Bookmark(name.clone()),
         result: MergeResult {
             merge_type: kind.to_owned(),
             is_conflicted: tip.change.is_conflicted,
             commit_oid: tip.change.current_commit_oid,
             change_id: moved.change_id,
             more: [
-                ("target".to_owned(), json!(target)),
+                ("target".to_owned(), json!(name)),
                 ("source".to_owned(), json!(args.source)),
-                ("source_deleted".to_owned(), json!(args.delete_source)),
+                ("source_deleted".to_owned(), json!(delete.is_some())),
             ]
             .into_iter()
             .collect(),
@@ -218,7 +311,7 @@ fn report(context: &Context, args: &Args, done: &Merged) {
         printer.value(merged);
         return;
     }
-    let (source, target) = (plain(&args.source), plain(&done.target));
+    let (source, target) = (plain(&args.source), done.target.shown());
     let id = short(&merged.change_id);
     printer.note(match done.kind() {
         "no_op" => format!("{target} has everything of {source} already"),

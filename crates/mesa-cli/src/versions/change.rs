@@ -95,6 +95,9 @@ impl Listed<'_> {
         if change.is_conflicted {
             words.push(style.paint("conflict", Ink::Conflict));
         }
+        if change.more.get("state").and_then(|s| s.as_str()) == Some("abandoned") {
+            words.push(style.paint("abandoned", Ink::Faint));
+        }
         words.retain(|word| !word.is_empty());
         let title = title(&change.message);
         let title = match title.as_str() {
@@ -226,6 +229,14 @@ mod tests {
             ]
         );
         assert_eq!(listed.node(Style::default(), 8).mark, Mark::Conflicted);
+        let given_up = serde_json::json!("abandoned");
+        change.more.insert("state".to_owned(), given_up);
+        let listed = Listed {
+            change: &change,
+            bookmarks: &[],
+            is_working: false,
+        };
+        assert!(listed.lines(Style::default(), 8)[0].ends_with(" conflict abandoned"));
     }
 
     #[test]

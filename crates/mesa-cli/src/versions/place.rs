@@ -227,3 +227,22 @@ pub fn seen(work: &Work<'_>, mounted: &Mounted, what: Seen) -> Option<String> {
         }
     }
 }
+
+/// Waits until the mount works neither on a change nor on top of it.
+pub fn left(work: &Work<'_>, mounted: &Mounted, change: &str) {
+    let mut what = Seen::left(change);
+    // It may be closed first: then the mount moves twice.
+    for _ in 0..2 {
+        match flush(&mounted.runtime, &work.org, &work.repo, Some(what), SHOWN) {
+            Ok(working) if working.parent_change_id.as_deref() == Some(change) => {
+                what = Seen::left(&working.change_id);
+            }
+            Ok(_) => return,
+            Err(error) => {
+                let message = format!("the mount does not show it yet: {}", error.message);
+                work.context.printer.warning(message);
+                return;
+            }
+        }
+    }
+}

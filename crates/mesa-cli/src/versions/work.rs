@@ -311,6 +311,13 @@ impl Work<'_> {
         place::seen(self, self.mounted.as_ref()?, what)
     }
 
+    /// Waits until the mount, if there is one, works neither on this change nor on top of it.
+    pub fn show_left(&self, change: &str) {
+        if let Some(mounted) = &self.mounted {
+            place::left(self, mounted, change);
+        }
+    }
+
     /// A path from the repo's root, given as one from the present directory.
     pub fn path(&self, given: &Path) -> CliResult<String> {
         let (root, dir) = match &self.mounted {

@@ -174,6 +174,19 @@ pub struct ChangeClosed {
     pub next_change_id: Option<String>,
 }
 
+/// A change that was abandoned or brought back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChangeAbandoned {
+    /// It.
+    pub change: Change,
+    /// The change below it.
+    pub parent_change_id: String,
+    /// Bookmarks that moved.
+    pub bookmarks: Vec<String>,
+    /// Changes on top of it that are rebased when they are next looked at.
+    pub descendants: u64,
+}
+
 /// What became of a merge.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MergeResult {

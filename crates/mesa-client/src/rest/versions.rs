@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Page, RestClient, RestError,
-    model::{Bookmark, Change, ChangeClosed, ChangeDetails, Diff, MergeResult},
+    model::{Bookmark, Change, ChangeAbandoned, ChangeClosed, ChangeDetails, Diff, MergeResult},
     resources::NONE,
 };
 
@@ -79,12 +79,12 @@ impl Resolution {
     }
 }
 
-/// A merge of one bookmark into another.
+/// A merge of one bookmark into another, or of changes by their ids.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct MergeRequest {
-    /// The bookmark merged into.
+    /// The bookmark merged into, or a change that no bookmark moves for.
     pub target: String,
-    /// The bookmark merged.
+    /// The bookmark or change merged.
     pub source: String,
     /// Delete the source afterwards.
     pub delete_source: bool,
@@ -164,6 +164,31 @@ impl RestClient {
         }
         let path = [org, repo, "changes", change, "new"];
         self.call(Method::POST, &path, &[], Some(&body)).await
+    }
+
+    /// Gives a change up, or brings it back.
+    pub async fn abandon_change(
+        &self,
+        org: &str,
+        repo: &str,
+        change: &str,
+        undo: bool,
+    ) -> Result<ChangeAbandoned, RestError> {
+        let body = json!({ "undo": undo });
+        let path = [org, repo, "changes", change, "abandon"];
+        self.call(Method::POST, &path, &[], Some(&body)).await
+    }
+
+    /// A page of the abandoned changes, by id.
+    pub async fn list_abandoned(
+        &self,
+        org: &str,
+        repo: &str,
+        cursor: Option<String>,
+    ) -> Result<Page<Change>, RestError> {
+        let query = vec![("state", "abandoned".to_owned())];
+        self.page(&[org, repo, "changes"], "changes", cursor, query)
+            .await
     }
 
     /// What differs between two changes.

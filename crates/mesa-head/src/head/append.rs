@@ -9,7 +9,7 @@ use mesa_proto::{
     op_digest,
     v1::{self, server_message::Kind},
 };
-use mesa_types::{ChunkId, ContentRef, KeyId, SessionId, limits};
+use mesa_types::{ChunkId, ContentRef, HeadId, KeyId, SessionId, limits};
 use prost::Message;
 
 use super::{command::Access, content::Outcome, materialize::Birth, session::Parked, turn::Turn};
@@ -187,11 +187,28 @@ impl Turn<'_> {
         Ok(true)
     }
 
-    /// Digests of a session's operations from `first` on, from the stored log.
+    /// Digests of a session's operations from `first` on, from the stored log: this head's, and that
+    /// of the one it went away from with its sessions.
     async fn older_digests(&self, id: &SessionId, first: u64) -> Result<HashMap<u64, [u8; 32]>> {
+        let row = &self.state.row;
+        let mut found = self.digests_in(&self.head.id, id, first).await?;
+        if let Some(before) = row.before_split(row.split_seq)
+            && !found.contains_key(&first)
+        {
+            found.extend(self.digests_in(&before, id, first).await?);
+        }
+        Ok(found)
+    }
+
+    async fn digests_in(
+        &self,
+        head: &HeadId,
+        id: &SessionId,
+        first: u64,
+    ) -> Result<HashMap<u64, [u8; 32]>> {
         const STEP: usize = 256;
         let mut found = HashMap::new();
-        let mut range = mesa_meta::Range::prefix(rows::log_prefix(self.head.org(), &self.head.id));
+        let mut range = mesa_meta::Range::prefix(rows::log_prefix(self.head.org(), head));
         let mut looked = 0;
         loop {
             let meta = self.head.catalog.meta();

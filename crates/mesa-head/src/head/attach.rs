@@ -262,20 +262,26 @@ impl Turn<'_> {
 
     /// The bookmarks that sessions of the head follow, and whether it has any session.
     async fn followed(&self) -> Result<(BTreeSet<String>, bool)> {
+        let (mut followed, mut any) = (BTreeSet::new(), false);
+        for (_, row) in self.members().await? {
+            any |= row.fenced.is_empty();
+            if row.fenced.is_empty() && !row.isolated && !row.bookmark.is_empty() {
+                followed.insert(row.bookmark);
+            }
+        }
+        Ok((followed, any))
+    }
+
+    /// The sessions of the head.
+    pub async fn members(&self) -> Result<Vec<(SessionId, SessionRow)>> {
         const STEP: usize = 256;
         let (org, head) = (self.head.org(), &self.head.id);
         let meta = self.head.catalog.meta();
-        let (mut followed, mut any) = (BTreeSet::new(), false);
-        let mut note = |row: &SessionRow| {
-            any |= row.fenced.is_empty();
-            if row.fenced.is_empty() && !row.isolated && !row.bookmark.is_empty() {
-                followed.insert(row.bookmark.clone());
-            }
-        };
         // Those that came in this turn are not stored yet.
-        for session in self.state.sessions.values() {
-            note(&session.row);
-        }
+        let known = self.state.sessions.iter();
+        let mut members: Vec<_> = known
+            .map(|(id, session)| (id.clone(), session.row.clone()))
+            .collect();
         let mut range = Range::prefix(rows::member_prefix(org, head));
         loop {
             let page = meta.scan(Table::Heads, &range, STEP, false).await?;
@@ -284,11 +290,13 @@ impl Turn<'_> {
             let unknown = |id: &SessionId| {
                 !self.sessions_gone.contains(id) && !self.state.sessions.contains_key(id)
             };
-            let ids = ids.filter(unknown);
-            let keys: Vec<_> = ids.map(|id| rows::session_key(org, &id)).collect();
+            let ids: Vec<_> = ids.filter(unknown).collect();
+            let keys: Vec<_> = ids.iter().map(|id| rows::session_key(org, id)).collect();
             let stored = meta.get_many(Table::Sessions, &keys).await?;
-            for stored in stored.into_iter().flatten() {
-                note(&rows::decode(&stored.value)?);
+            for (id, stored) in ids.into_iter().zip(stored) {
+                if let Some(stored) = stored {
+                    members.push((id, rows::decode(&stored.value)?));
+                }
             }
             match page.last() {
                 Some(last) if page.len() == STEP => {
@@ -296,7 +304,7 @@ impl Turn<'_> {
                     start.push(0);
                     range.start = mesa_meta::Key(start.into());
                 }
-                _ => return Ok((followed, any)),
+                _ => return Ok(members),
             }
         }
     }

@@ -168,6 +168,18 @@ pub struct SealedAt {
     pub root: Option<ObjectId>,
 }
 
+impl SealedAt {
+    /// Before every change.
+    pub(crate) fn root() -> Self {
+        Self {
+            change: ChangeId::ROOT,
+            commit: None,
+            head_seq: 0,
+            root: None,
+        }
+    }
+}
+
 /// A file-id range as it is sent.
 pub(crate) fn wire_range(span: &IdSpan) -> v1::IdRange {
     v1::IdRange {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mesa_meta::Table;
 use mesa_proto::v1;
-use mesa_repo::{ChangeState, RecordBatch};
+use mesa_repo::{Change, ChangeState, Record, RecordBatch};
 use mesa_types::{HeadId, limits};
 
-use super::{append::Entry, change_id, command::Reply, materialize::Birth, turn::Turn};
+use super::{
+    append::Entry, change_id, command::Reply, materialize::Birth, seal::stored_oids, turn::Turn,
+};
 use crate::{
-    edit::{ConflictEdit, Describe, Edit, Edited, plan::Plan},
+    edit::{ConflictEdit, Describe, Edit, Edited, Rebase, plan::Plan},
     error::{HeadError, HeadErrorKind, Result},
     op::Op,
     rows::{self, UndoneRow},
@@ -55,7 +57,7 @@ impl Turn<'_> {
                     closing.seq = closing.seq.max(seq);
                 }
             }
-            let says = |(edit, _): &Waiting| !edit.describe.is_empty();
+            let says = |(edit, _): &Waiting| !edit.describe.is_empty() || edit.rebase.is_some();
             if self.change_written && self.state.edits.front().is_some_and(says) {
                 // The record it changes is in this turn's batch: the next turn.
                 break;
@@ -115,6 +117,9 @@ impl Turn<'_> {
             self.state.row.recommit |= says_something;
         } else if !edit.describe.is_empty() {
             self.describe(&edit.describe).await?;
+        }
+        if let Some(rebase) = &edit.rebase {
+            self.rebased(rebase).await?;
         }
         if let Err(error) = self.apply_all(&edit, &wire, &ops).await {
             // The tree in memory has some of them: it is dropped and read again.
@@ -262,6 +267,36 @@ impl Turn<'_> {
             ..v1::LogEntry::default()
         };
         Entry { entry }
+    }
+
+    /// The change is made on other commits from here on; its next commit says so.
+    async fn rebased(&mut self, rebase: &Rebase) -> Result<()> {
+        let catalog = self.head.catalog.clone();
+        let id = self.state.change();
+        let read = catalog.change(self.head.org(), &self.head.repo, &id);
+        let read = read
+            .await?
+            .ok_or_else(|| HeadError::corrupt("the head's change does not exist"))?;
+        if read.state != ChangeState::Open || self.change_written {
+            return Err(HeadError::gone());
+        }
+        for (key, version) in &rebase.parents {
+            self.batch.is(Change::TABLE, key.clone(), *version);
+        }
+        let next = Change {
+            behind: false,
+            updated: self.now,
+            ..read.record.clone()
+        };
+        self.batch.replace_record(&next, read.version);
+        self.change_written = true;
+        let row = &mut self.state.row;
+        row.parent_commits = stored_oids(&rebase.commits);
+        row.generation = rebase.generation;
+        row.recommit = true;
+        self.state.unsealed_since.get_or_insert(self.now);
+        self.touch_head();
+        Ok(())
     }
 
     /// Gives the change another description; its next seal makes a commit of it.

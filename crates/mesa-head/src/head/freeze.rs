@@ -106,6 +106,8 @@ pub(crate) struct Onto {
     pub leave: ChangeState,
     /// Bookmarks followed from here on.
     pub bookmarks: Vec<BookmarkName>,
+    /// Only who follows this bookmark goes there.
+    pub only: Option<BookmarkName>,
 }
 
 /// How a freeze ends.
@@ -185,7 +187,14 @@ impl Turn<'_> {
             Thaw::Onto(onto, batch) => {
                 self.batch.conditions.extend(batch.conditions);
                 self.batch.writes.extend(batch.writes);
-                self.rebase(*onto).await?;
+                let leaving = match &onto.only {
+                    Some(name) => self.leaving(name).await?.map(|all| (name.clone(), all)),
+                    None => None,
+                };
+                match leaving {
+                    Some((name, leaving)) => self.split(*onto, &name, leaving).await?,
+                    None => self.rebase(*onto).await?,
+                }
             }
         }
         self.answer(reply, Ok(()));

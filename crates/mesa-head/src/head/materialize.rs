@@ -3,11 +3,17 @@
 use bytes::Bytes;
 use mesa_meta::Table;
 use mesa_proto::v1;
-use mesa_repo::{Actor, Bookmark, CatalogEvent, Change, ChangeState, RecordBatch, Signature};
+use mesa_repo::{
+    Actor, Bookmark, CatalogEvent, Change, ChangeState, Record, RecordBatch, Signature,
+};
 use mesa_types::{BookmarkName, ChangeId, KeyId};
 
-use super::{change_id, turn::Turn};
-use crate::{edit::Describe, error::Result, rows};
+use super::{change_id, seal::stored_oids, turn::Turn};
+use crate::{
+    edit::Describe,
+    error::Result,
+    rows::{self, Pending},
+};
 
 /// Who makes the change, and what it is to say.
 #[derive(Debug, Clone)]
@@ -56,6 +62,7 @@ impl Turn<'_> {
             name,
             describe,
         } = birth;
+        let (parents, behind) = self.parents_now(&pending).await?;
         let author = describe
             .author
             .unwrap_or_else(|| author(actor.key.as_ref()));
@@ -66,12 +73,13 @@ impl Turn<'_> {
             state: ChangeState::Open,
             commit: None,
             root: self.state.base(),
-            parents: pending.parents.iter().map(|id| change_id(id)).collect(),
+            parents: parents.clone(),
             message: describe.message.unwrap_or_default(),
             author,
             coauthors: describe.coauthors,
             committer: describe.committer,
             conflicted: false,
+            behind,
             evolutions: 0,
             head: Some(self.head.id.clone()),
             created: self.now,
@@ -79,7 +87,8 @@ impl Turn<'_> {
         };
         catalog.create_change_in(&mut self.batch, &record, &actor);
         self.change_written = true;
-        let parent = pending.parent();
+        // Of what was abandoned the bookmark went to what is below it.
+        let named = [Some(pending.parent()), parents.first().copied()];
         let mut left_behind = !pending.bookmarks.is_empty();
         for name in &pending.bookmarks {
             let Ok(name) = name.parse::<BookmarkName>() else {
@@ -88,9 +97,9 @@ impl Turn<'_> {
             let key = rows::pending_key(&org, &repo, &name);
             self.drop_pending_key(key).await?;
             let read = catalog.bookmark(&org, &repo, &name).await?;
-            if let Some(read) = read.filter(|read| read.change == parent) {
+            if let Some(read) = read.filter(|read| named.contains(&Some(read.change))) {
                 catalog.move_bookmark_in(&mut self.batch, &read, change, &actor);
-                self.moved(name, Some(parent), change);
+                self.moved(name, Some(read.change), change);
                 left_behind = false;
             }
         }
@@ -111,6 +120,34 @@ impl Turn<'_> {
         }
         self.touch_head();
         Ok(())
+    }
+
+    /// The parents of a change that comes into being, and whether its tree is made on something
+    /// else than they are now: they may have been abandoned or rebased since its head began.
+    async fn parents_now(&mut self, pending: &Pending) -> Result<(Vec<ChangeId>, bool)> {
+        let (org, repo) = (self.head.org().clone(), self.head.repo.clone());
+        let (mut parents, mut commits, mut behind) = (Vec::new(), Vec::new(), false);
+        for id in &pending.parents {
+            let mut parent = change_id(id);
+            loop {
+                let read = self.head.catalog.change(&org, &repo, &parent).await?;
+                let Some(read) = read else { break };
+                self.batch
+                    .is(Change::TABLE, read.record.key(), read.version);
+                if read.state == ChangeState::Abandoned {
+                    behind = true;
+                    parent = read.parents.first().copied().unwrap_or(ChangeId::ROOT);
+                    continue;
+                }
+                behind |= read.behind;
+                commits.extend(read.commit);
+                break;
+            }
+            parents.push(parent);
+        }
+        let known = &self.state.row.parent_commits;
+        behind |= !known.iter().eq(stored_oids(&commits).iter());
+        Ok((parents, behind))
     }
 
     /// Removes the row that leads openers of a bookmark here, if it does.

@@ -75,7 +75,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    async fn roll(&mut self, state: ChangeState) -> Result<()> {
+    /// The head goes on in a new change on top of the one it has.
+    pub async fn roll(&mut self, state: ChangeState) -> Result<()> {
         let old = self.state.change();
         self.leave_change(state).await?;
         self.shorten_follows().await?;

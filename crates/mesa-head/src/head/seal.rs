@@ -228,6 +228,7 @@ impl Turn<'_> {
                     ..Expect::default()
                 },
                 commit: false,
+                rebase: None,
                 undone: None,
                 conflicts: ConflictEdit::Keep,
             };

@@ -61,6 +61,7 @@ impl Heads {
             if from == to {
                 return Ok(from);
             }
+            self.not_abandoned(repo, &to).await?;
             let target = self.seal_or_root(repo, &to).await?;
             if !allow_backwards {
                 let now = self.seal_or_root(repo, &from).await?;
@@ -134,6 +135,7 @@ impl Heads {
                     root: at.root,
                     leave,
                     bookmarks: vec![read.name.clone()],
+                    only: Some(read.name.clone()),
                 };
                 let thaw = Thaw::Onto(Box::new(onto), batch);
                 held.hold.end(thaw).await?;
@@ -218,12 +220,7 @@ impl Heads {
 
     pub(super) async fn seal_or_root(&self, repo: &Repo, id: &ChangeId) -> Result<SealedAt> {
         if id.is_root() {
-            return Ok(SealedAt {
-                change: *id,
-                commit: None,
-                head_seq: 0,
-                root: None,
-            });
+            return Ok(SealedAt::root());
         }
         self.seal(&repo.org, &repo.id, id).await
     }

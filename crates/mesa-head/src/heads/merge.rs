@@ -1,5 +1,7 @@
-//! Merging into a bookmark.
+//! Merging into a bookmark, or changes with each other.
 //!
+//! Into a change: both sides are closed and the merge is a change on top of them that no bookmark
+//! names; who writes to one of them goes on on top of that side. Into a bookmark:
 //! The bookmark's head is held still, so that what is merged is what its sessions see; the merge
 //! is a change of its own, written like any other and found by nobody before the bookmark moves to
 //! it, together with the head. A crash before that leaves a change that nothing names.
@@ -7,7 +9,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use mesa_repo::{Actor, ChangeState, OperationKind, Repo};
-use mesa_types::{BookmarkName, ChangeId, CommitOid};
+use mesa_types::{ChangeId, CommitOid};
 
 use super::{
     Heads, SealedAt,
@@ -15,6 +17,7 @@ use super::{
     write::{busy, is_at, is_passing},
 };
 use crate::{
+    ViewTarget,
     edit::{ConflictEdit, Describe, Edit, Expect},
     error::{HeadError, Result},
     head::freeze::Frozen,
@@ -30,10 +33,10 @@ const ATTEMPTS: u64 = 32;
 /// A merge to be made.
 #[derive(Debug, Clone)]
 pub struct MergeInto {
-    /// The bookmark merged into.
-    pub target: BookmarkName,
-    /// What is merged: the change a bookmark names.
-    pub source: BookmarkName,
+    /// The bookmark merged into, or the change that is the merge's first parent.
+    pub target: ViewTarget,
+    /// What is merged: a change, by itself or by a bookmark.
+    pub source: ViewTarget,
     /// Description and author of the merge.
     pub describe: Describe,
     /// How paths in conflict are resolved, by path.
@@ -64,7 +67,7 @@ impl MergeSeen {
                     .map_or_else(|| "none".to_owned(), |oid| oid.to_string());
                 return Err(HeadError::conflict(
                     "STALE_COMMIT",
-                    format!("the commit of '{name}' is {now} by now"),
+                    format!("the commit of '{}' is {now} by now", named(name)),
                 ));
             }
         }
@@ -115,7 +118,10 @@ impl Heads {
         wanted: MergeInto,
         seen: MergeSeen,
     ) -> Result<MergeOutcome> {
-        let _turn = self.bookmark_turn(repo, &wanted.target).await;
+        let _turn = match &wanted.target {
+            ViewTarget::Bookmark(name) => Some(self.bookmark_turn(repo, name).await),
+            ViewTarget::Change(_) => None,
+        };
         let mut last = HeadError::gone();
         for attempt in 0..ATTEMPTS {
             match self
@@ -143,9 +149,15 @@ impl Heads {
         seen: MergeSeen,
         first: bool,
     ) -> Result<MergeOutcome> {
-        let target = self.named(repo, &wanted.target).await?;
-        let source = self.named(repo, &wanted.source).await?;
-        let (ours, theirs) = (target.change, source.change);
+        let target = match &wanted.target {
+            ViewTarget::Bookmark(name) => Some(self.named(repo, name).await?),
+            ViewTarget::Change(_) => None,
+        };
+        let ours = match &target {
+            Some(target) => target.change,
+            None => self.side(repo, &wanted.target).await?,
+        };
+        let theirs = self.side(repo, &wanted.source).await?;
         let now = self.seal_or_root(repo, &ours).await?;
         let from = self.seal_or_root(repo, &theirs).await?;
         seen.check(wanted, &now, &from)?;
@@ -166,7 +178,10 @@ impl Heads {
         self.close_change(repo, &theirs, ChangeState::Published)
             .await?;
         let from = self.seal_or_root(repo, &theirs).await?;
-        let held = self.hold(repo, &wanted.target, &target).await?;
+        let held = match &target {
+            Some(target) => self.hold(repo, &target.name, target).await?,
+            None => None,
+        };
         let merged = self
             .merge_held(actor, repo, (wanted, seen), (ours, &from), held.as_ref())
             .await;
@@ -178,26 +193,32 @@ impl Heads {
         let commit = merged
             .commit
             .ok_or_else(|| HeadError::corrupt("a merge without a commit"))?;
-        let what = OperationKind::BookmarkMerged {
-            name: wanted.target.clone(),
-            source: theirs,
-            merge: merged.change,
-        };
-        self.move_held(
-            actor,
-            repo,
-            &target,
-            merged.change,
-            held,
-            ChangeState::Published,
-            Some(what),
-        )
-        .await?;
+        if let Some(target) = &target {
+            let what = OperationKind::BookmarkMerged {
+                name: target.name.clone(),
+                source: theirs,
+                merge: merged.change,
+            };
+            let (to, leave) = (merged.change, ChangeState::Published);
+            self.move_held(actor, repo, target, to, held, leave, Some(what))
+                .await?;
+        }
         Ok(MergeOutcome::Merged {
             change: merged.change,
             commit,
             conflicted,
         })
+    }
+
+    /// The change on a side of a merge.
+    async fn side(&self, repo: &Repo, side: &ViewTarget) -> Result<ChangeId> {
+        match side {
+            ViewTarget::Bookmark(name) => Ok(self.named(repo, name).await?.change),
+            ViewTarget::Change(id) => {
+                self.not_abandoned(repo, id).await?;
+                Ok(*id)
+            }
+        }
     }
 
     /// Makes the merge change, while the target's head is held still.
@@ -239,11 +260,10 @@ impl Heads {
         let (head, change) = self
             .hidden_head_at(repo, &parents, &[begin, from.clone()])
             .await?;
-        let message = wanted
-            .describe
-            .message
-            .clone()
-            .unwrap_or_else(|| format!("Merge '{}' into '{}'", wanted.source, wanted.target));
+        let message = wanted.describe.message.clone().unwrap_or_else(|| {
+            let (source, target) = (named(&wanted.source), named(&wanted.target));
+            format!("Merge '{source}' into '{target}'")
+        });
         let edit = Edit {
             id: format!("merge-{}", self.catalog().unique()),
             files: merged.edits,
@@ -259,6 +279,7 @@ impl Heads {
             conflicts: merged.table.map_or(ConflictEdit::Keep, |table| {
                 ConflictEdit::Set(Box::new(table))
             }),
+            rebase: None,
             undone: None,
         };
         let found = Found {
@@ -292,7 +313,10 @@ impl Heads {
             base = Some(bases.of(now, from).await?);
         }
         let side = |root, label| Side { root, label };
-        let named = |name: &BookmarkName, id: ChangeId| format!("{name} ({})", short(id));
+        let label = |side: &ViewTarget, id: ChangeId| match side {
+            ViewTarget::Bookmark(name) => format!("{name} ({})", short(id)),
+            ViewTarget::Change(_) => short(id),
+        };
         let commits = base.iter().flat_map(|base| &base.commits);
         let commits: Vec<String> = commits.map(|commit| short(commit.change)).collect();
         let base_label = match &commits[..] {
@@ -301,9 +325,9 @@ impl Heads {
             some => format!("common ancestors ({})", some.join(", ")),
         };
         let sides = [
-            side(now.root, named(&wanted.target, ours)),
+            side(now.root, label(&wanted.target, ours)),
             side(base.and_then(|base| base.root), base_label),
-            side(from.root, named(&wanted.source, from.change)),
+            side(from.root, label(&wanted.source, from.change)),
         ];
         merge::merge(
             &store,
@@ -313,6 +337,14 @@ impl Heads {
             wanted.allow_conflicted,
         )
         .await
+    }
+}
+
+/// A side as messages name it.
+fn named(side: &ViewTarget) -> String {
+    match side {
+        ViewTarget::Bookmark(name) => name.to_string(),
+        ViewTarget::Change(id) => short(*id),
     }
 }
 

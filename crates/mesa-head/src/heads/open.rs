@@ -121,16 +121,16 @@ impl Heads {
         repo: &Repo,
         resume: &v1::Resume,
     ) -> Result<v1::OpenHeadResponse> {
-        let (head, session) = self.session(caller, &resume.session).await?;
+        let (_, session) = self.session(caller, &resume.session).await?;
         let row = self
             .session_row(&caller.org, &session)
             .await?
             .filter(|row| row.repo == repo.id.as_str())
             .ok_or_else(HeadError::no_session)?;
         drop(row);
-        let resumed = self
-            .call(&caller.org, &head, |reply| Command::Resume {
-                session: session.clone(),
+        let (head, session, resumed) = self
+            .ask_session(caller, session.as_str(), |session, reply| Command::Resume {
+                session,
                 token: resume.token.clone(),
                 last_client_seq: resume.last_client_seq,
                 give_up: resume.give_up,
@@ -244,7 +244,8 @@ impl Heads {
         })
     }
 
-    /// The head of an open change, or a pending one on top of a change that takes no writes. An
+    /// The head of an open change, or a pending one on top of a change that takes no writes: of an
+    /// abandoned one, on top of what is below it. An
     /// isolated session never writes into a change of others: an open one is closed.
     async fn head_at_change(
         &self,
@@ -253,10 +254,15 @@ impl Heads {
         bookmark: Option<&BookmarkName>,
         isolate: bool,
     ) -> Result<Found> {
-        let mut parent = None;
-        if !id.is_root() {
-            let found = self.catalog().change(&repo.org, &repo.id, &id).await?;
+        let (mut id, mut parent) = (id, None);
+        while !id.is_root() {
+            let found = self.settled(&repo.org, &repo.id, &id).await?;
             let found = found.ok_or_else(no_change)?;
+            if found.state == ChangeState::Abandoned {
+                // As for the sessions that were in it.
+                id = found.parents.first().copied().unwrap_or(ChangeId::ROOT);
+                continue;
+            }
             if found.state == ChangeState::Open && !isolate {
                 return Ok(Found {
                     head: self.head_of_open(&found).await?,
@@ -269,6 +275,7 @@ impl Heads {
                 self.close_change(repo, &id, ChangeState::Closed).await?;
             }
             parent = Some(found.record);
+            break;
         }
         let follow = bookmark.filter(|_| !isolate);
         let (head, change) = self.pending_head(repo, parent.as_ref(), follow).await?;

@@ -72,10 +72,26 @@ impl Heads {
         let key = rows::head_key(&caller.org, &lost.head);
         let meta = self.catalog().meta();
         let stored = meta.get(Table::Heads, &key).await?;
-        let from: HeadRow = rows::decode(&stored.ok_or_else(HeadError::no_session)?.value)?;
-        let seq = self.seen(repo, &lost, &from).await?;
+        let mut from: HeadRow = rows::decode(&stored.ok_or_else(HeadError::no_session)?.value)?;
+        let mut seen_in = lost.head.clone();
+        // What it saw before it followed a bookmark away from others is in their head.
+        while let Some(before) = from.before_split(lost.head_seq) {
+            let Some(row) = self.head_row(repo, &before).await? else {
+                break;
+            };
+            if row.seq > row.sealed_seq {
+                self.call(&caller.org, &before, |reply| Command::Seal {
+                    change: None,
+                    reply,
+                })
+                .await?;
+            }
+            from = self.head_row(repo, &before).await?.unwrap_or(row);
+            seen_in = before;
+        }
+        let seq = self.seen(repo, &lost, (&seen_in, &from)).await?;
         let lineage = self.lineage_at(repo, &from, seq).await?;
-        let (base, index) = self.state_at(&parts, repo, &lost.head, &from, seq).await?;
+        let (base, index) = self.state_at(&parts, repo, &seen_in, &from, seq).await?;
 
         let catalog = self.catalog();
         let now = catalog.now();
@@ -96,6 +112,7 @@ impl Heads {
             coauthors: Vec::new(),
             committer: None,
             conflicted: false,
+            behind: false,
             evolutions: 0,
             head: Some(head.clone()),
             created: now,
@@ -177,9 +194,14 @@ impl Heads {
 
     /// The number of the state the client goes by: what it saw of the head, and with it its own
     /// operations acknowledged since, as long as the head had the same base.
-    async fn seen(&self, repo: &Repo, lost: &Lost, from: &HeadRow) -> Result<u64> {
+    async fn seen(
+        &self,
+        repo: &Repo,
+        lost: &Lost,
+        (head, from): (&HeadId, &HeadRow),
+    ) -> Result<u64> {
         let mut seen = lost.head_seq.min(from.seq);
-        let log = self.log(repo, &lost.head);
+        let log = self.log(repo, head);
         let row = log.row_of(seen).await?;
         let mut next = row.map_or(seen + 1, |row| row.first_seq);
         let mut rows = log.forwards(next, from.seq);
@@ -259,7 +281,8 @@ impl Heads {
                 if first.is_none() {
                     first = Some(commit.clone());
                 }
-                if commit.sealed_seq <= seq {
+                // A rebased one is of no state that a session saw.
+                if commit.sealed_seq <= seq && commit.sealed_seq != Commit::NO_SEQ {
                     newest = Some(commit);
                 }
             }

@@ -91,6 +91,7 @@ impl Heads {
                     pending: found.parent.is_some(),
                 },
                 commit: true,
+                rebase: None,
                 undone: None,
                 conflicts,
             };

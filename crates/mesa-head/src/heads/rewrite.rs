@@ -183,6 +183,7 @@ impl Heads {
                 ..Expect::default()
             },
             commit: false,
+            rebase: None,
             undone: match what {
                 Rewrite::Undo { undone, .. } => Some(undone.clone()),
                 Rewrite::Restore(_) => None,

@@ -116,17 +116,17 @@ impl Heads {
         })
     }
 
-    /// The newest action that is no undo and was not undone.
+    /// The newest action that is no undo and was not undone. A rebase is nobody's action.
     async fn undoable(&self, repo: &Repo, change: &ChangeId) -> Result<u64> {
         let filter = ActionFilter::default();
         let (mut cursor, mut looked) = (None, 0);
         loop {
             let page = self.actions(repo, change, &filter, cursor, PAGE).await?;
             looked += page.actions.len();
-            let found = page
-                .actions
-                .iter()
-                .find(|action| action.undoes.is_none() && action.undone_by.is_none());
+            let is_undoable = |action: &&Action| {
+                action.undoes.is_none() && action.undone_by.is_none() && action.origin != "rebase"
+            };
+            let found = page.actions.iter().find(is_undoable);
             match (found, page.next) {
                 (Some(action), _) => return Ok(action.last),
                 (None, Some(next)) if looked < LOOK_MAX => cursor = Some(next),

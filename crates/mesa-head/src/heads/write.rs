@@ -80,6 +80,7 @@ impl Heads {
                     pending: write.base_commit.is_some() && found.parent.is_some(),
                 },
                 commit: false,
+                rebase: None,
                 undone: None,
                 conflicts: ConflictEdit::Keep,
             };
@@ -107,6 +108,7 @@ impl Heads {
         let ids = self.server_ids(repo, &files).await?;
         let id = format!("rest-{}", self.catalog().unique());
         for parent in &new.parents {
+            self.not_abandoned(repo, parent).await?;
             self.close_change(repo, parent, ChangeState::Closed).await?;
         }
         let (head, change) = self.hidden_head(repo, &new.parents).await?;
@@ -125,6 +127,7 @@ impl Heads {
             describe: new.describe,
             expect: Expect::default(),
             commit: true,
+            rebase: None,
             undone: None,
             conflicts: ConflictEdit::Keep,
         };
@@ -135,6 +138,52 @@ impl Heads {
                 Err(error)
             }
         }
+    }
+
+    /// Closes a change with this description. One that takes no more writes keeps its own, also if
+    /// somebody else closed it a moment ago: nothing new is made for a description. Answers as
+    /// [`Self::close_change`].
+    pub async fn close_described(
+        &self,
+        actor: &Actor,
+        repo: &Repo,
+        id: &ChangeId,
+        describe: Describe,
+    ) -> Result<Option<ChangeId>> {
+        let edit = Edit {
+            id: format!("rest-{}", self.catalog().unique()),
+            files: Vec::new(),
+            ids: IdSpan::default(),
+            actor: actor.clone(),
+            origin: "rest",
+            describe,
+            expect: Expect {
+                change: Some(*id),
+                ..Expect::default()
+            },
+            commit: false,
+            rebase: None,
+            undone: None,
+            conflicts: ConflictEdit::Keep,
+        };
+        let mut last = HeadError::gone();
+        for _ in 0..ATTEMPTS {
+            if id.is_root() || edit.describe.is_empty() {
+                return self.close_change(repo, id, ChangeState::Closed).await;
+            }
+            let change = self.settled(&repo.org, &repo.id, id).await?;
+            let change = change.ok_or_else(no_change)?;
+            if change.state != ChangeState::Open {
+                return Ok(None);
+            }
+            let head = self.head_of_open(&change).await?;
+            match self.edit(repo, &head, edit.clone()).await {
+                Ok(_) => return self.close_change(repo, id, ChangeState::Closed).await,
+                Err(error) if is_passing(&error) => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(busy(&last))
     }
 
     /// Ends a change's open life: what was acknowledged is in its last commit, who writes to it
@@ -149,7 +198,7 @@ impl Heads {
             if id.is_root() {
                 return Ok(None);
             }
-            let change = self.catalog().change(&repo.org, &repo.id, id).await?;
+            let change = self.settled(&repo.org, &repo.id, id).await?;
             let change = change.ok_or_else(no_change)?;
             if change.state != ChangeState::Open {
                 return self.published(repo, change, state).await;
@@ -240,9 +289,27 @@ impl Heads {
         use v1::target::Kind;
         let target = match target {
             ViewTarget::Bookmark(name) => Kind::Bookmark(name.to_string()),
-            ViewTarget::Change(id) => Kind::Change(id.to_string()),
+            ViewTarget::Change(id) => {
+                self.not_abandoned(repo, id).await?;
+                Kind::Change(id.to_string())
+            }
         };
         self.find_head(repo, Some(target), false).await
+    }
+
+    /// Refuses what would be written on top of an abandoned change.
+    pub(super) async fn not_abandoned(&self, repo: &Repo, id: &ChangeId) -> Result<()> {
+        if id.is_root() {
+            return Ok(());
+        }
+        let found = self.catalog().change(&repo.org, &repo.id, id).await?;
+        if found.is_some_and(|found| found.state == ChangeState::Abandoned) {
+            return Err(HeadError::conflict(
+                "CHANGE_ABANDONED",
+                format!("{id} was abandoned: bring it back first"),
+            ));
+        }
+        Ok(())
     }
 
     async fn server_ids(&self, repo: &Repo, files: &[Prepared]) -> Result<IdSpan> {

@@ -16,15 +16,15 @@ use mesa_repo::ChangeState;
 use mesa_testkit::RawSession;
 use mesa_types::{ChangeId, ObjectId};
 
-use crate::support::{Server, delete, main, pairs, put, put_as, rename};
+use crate::support::{Server, by_bookmark, delete, main, pairs, put, put_as, rename};
 
 const LINES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
 
 impl Server {
     pub async fn try_merge_allowing(&self, source: &str) -> mesa_head::Result<MergeOutcome> {
         let wanted = MergeInto {
-            target: "main".parse().unwrap(),
-            source: source.parse().unwrap(),
+            target: by_bookmark("main"),
+            source: by_bookmark(source),
             describe: Describe::default(),
             resolutions: BTreeMap::new(),
             allow_conflicted: true,

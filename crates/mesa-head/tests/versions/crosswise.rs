@@ -8,7 +8,7 @@ use mesa_repo::ChangeState;
 use mesa_types::ChangeId;
 use proptest::prelude::*;
 
-use crate::support::{Server, delete, main, pairs, put};
+use crate::support::{Server, by_bookmark, delete, main, pairs, put};
 
 impl Server {
     pub async fn merge_into(
@@ -18,8 +18,8 @@ impl Server {
         resolutions: BTreeMap<Vec<u8>, Resolve>,
     ) -> MergeOutcome {
         let wanted = MergeInto {
-            target: target.parse().unwrap(),
-            source: source.parse().unwrap(),
+            target: by_bookmark(target),
+            source: by_bookmark(source),
             describe: Describe::default(),
             resolutions,
             allow_conflicted: false,

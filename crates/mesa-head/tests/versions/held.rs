@@ -16,7 +16,7 @@ use mesa_types::{BookmarkName, ChangeId};
 
 use crate::{
     merges::give_back,
-    support::{Server, main, put},
+    support::{Server, by_bookmark, main, put},
 };
 
 /// Longer than any write takes, shorter than a head is held still.
@@ -25,8 +25,8 @@ const SOON: Duration = Duration::from_secs(10);
 impl Server {
     async fn try_merge_into(&self, target: &str, source: &str) -> MergeOutcome {
         let wanted = MergeInto {
-            target: target.parse().unwrap(),
-            source: source.parse().unwrap(),
+            target: by_bookmark(target),
+            source: by_bookmark(source),
             describe: Describe::default(),
             resolutions: std::collections::BTreeMap::new(),
             allow_conflicted: false,

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside of test functions
 
+mod abandon;
+mod apart;
 mod conflicts;
 mod costs;
 mod crash;
+mod crash_abandon;
 mod crash_changes;
 mod crosswise;
 #[path = "../support/fuse.rs"]

@@ -8,7 +8,7 @@ use mesa_repo::ChangeState;
 use mesa_testkit::RawSession;
 use mesa_types::ChangeId;
 
-use crate::support::{Server, delete, main, pairs, put};
+use crate::support::{Server, by_bookmark, delete, main, pairs, put};
 
 const LINES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
 
@@ -29,8 +29,8 @@ impl Server {
         resolutions: &[(&str, Resolve)],
     ) -> mesa_head::Result<MergeOutcome> {
         let wanted = MergeInto {
-            target: "main".parse().unwrap(),
-            source: source.parse().unwrap(),
+            target: by_bookmark("main"),
+            source: by_bookmark(source),
             describe: Describe::default(),
             resolutions: resolutions
                 .iter()
@@ -49,8 +49,8 @@ impl Server {
         source: &str,
     ) -> mesa_head::Result<MergeOutcome> {
         let wanted = MergeInto {
-            target: target.parse().unwrap(),
-            source: source.parse().unwrap(),
+            target: by_bookmark(target),
+            source: by_bookmark(source),
             describe: Describe::default(),
             resolutions: BTreeMap::new(),
             allow_conflicted: false,

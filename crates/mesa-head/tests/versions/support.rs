@@ -8,7 +8,7 @@ use mesa_head::{
     Write,
 };
 use mesa_meta::MetaStore;
-use mesa_repo::{Actor, Principal, Repo, Scope};
+use mesa_repo::{Abandonment, Actor, Principal, Repo, Scope};
 use mesa_store::ObjectStore;
 use mesa_testkit::{Backend, InProcess};
 use mesa_types::{ChangeId, NodeKind, time::SystemClock};
@@ -48,7 +48,11 @@ pub fn rename(from: &str, to: &str) -> FileEdit {
 }
 
 pub fn main() -> ViewTarget {
-    ViewTarget::Bookmark("main".parse().unwrap())
+    by_bookmark("main")
+}
+
+pub fn by_bookmark(name: &str) -> ViewTarget {
+    ViewTarget::Bookmark(name.parse().unwrap())
 }
 
 impl Server {
@@ -115,6 +119,24 @@ impl Server {
         let catalog = &self.backend.catalog;
         let read = catalog.bookmark(&self.repo.org, &self.repo.id, &name).await;
         read.unwrap().unwrap().change
+    }
+
+    pub async fn at_bookmark(&self, name: &str) -> ChangeId {
+        let (catalog, name) = (&self.backend.catalog, name.parse().unwrap());
+        let read = catalog.bookmark(&self.repo.org, &self.repo.id, &name).await;
+        read.unwrap().unwrap().change
+    }
+
+    pub async fn abandon(&self, id: ChangeId) -> mesa_head::Result<Abandonment> {
+        let heads = &self.backend.heads;
+        heads.abandon(&self.actor(), &self.repo, &id).await
+    }
+
+    pub async fn bring_back(&self, id: ChangeId) -> mesa_head::Result<Abandonment> {
+        let heads = &self.backend.heads;
+        heads
+            .restore_abandoned(&self.actor(), &self.repo, &id)
+            .await
     }
 
     pub async fn change(&self, id: ChangeId) -> mesa_repo::Change {

@@ -10,7 +10,7 @@ use crate::{
     glob::Glob,
     page::{Page, PageRequest},
     record::{RecordBatch, Versioned},
-    records::{Bookmark, Change, OperationKind, Repo},
+    records::{Bookmark, Change, ChangeState, OperationKind, Repo},
 };
 
 fn missing(name: &BookmarkName) -> Error {
@@ -265,8 +265,12 @@ impl Catalog {
         if change.is_root() {
             return Ok(());
         }
-        if self.change(org, repo, &change).await?.is_none() {
-            return Err(super::changes::missing(&change));
+        match self.change(org, repo, &change).await? {
+            None => return Err(super::changes::missing(&change)),
+            Some(found) if found.state == ChangeState::Abandoned => {
+                return Err(super::abandon::abandoned(&change));
+            }
+            Some(_) => {}
         }
         batch.present(
             <Change as crate::record::Record>::TABLE,

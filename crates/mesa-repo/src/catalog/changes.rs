@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     page::{Page, PageRequest},
     record::{self, Record, RecordBatch, Versioned},
-    records::{Change, ChangeState, Commit, Evolution, OperationKind},
+    records::{Change, ChangeState, Child, Commit, Evolution, OperationKind},
 };
 
 /// Letters that the beginning of an id must have to be taken for one.
@@ -87,6 +87,9 @@ impl Catalog {
     /// Adds the creation of a change to a batch (conflicts if the id is taken).
     pub fn create_change_in(&self, batch: &mut Batch, change: &Change, actor: &Actor) {
         batch.insert_record(change);
+        for row in Child::all_of(change) {
+            batch.put_record(&row);
+        }
         let what = OperationKind::ChangeCreated { change: change.id };
         self.log_operation(batch, &change.org, &change.repo, actor, what);
         let detail = json!({"repo": change.repo, "parents": change.parents});

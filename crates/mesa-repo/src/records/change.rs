@@ -63,6 +63,9 @@ pub struct Change {
     /// Has conflicts.
     #[serde(default)]
     pub conflicted: bool,
+    /// Something below it is not what its commit is made on any more: it is to be rebased.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
     /// Commits so far: the `n` of the next [`Evolution`] record.
     #[serde(default)]
     pub evolutions: u64,

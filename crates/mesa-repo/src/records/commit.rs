@@ -26,7 +26,7 @@ pub struct Commit {
     pub git: ObjectId,
     /// 1 + the highest generation of the parents; 1 for a first commit.
     pub generation: u64,
-    /// The head sequence it was sealed at; 0 if it did not come from a head.
+    /// The head sequence it was sealed at; [`Self::NO_SEQ`] if it is of no state of a head.
     pub sealed_seq: u64,
     /// Message.
     pub message: String,
@@ -41,6 +41,9 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// The sequence of a commit that was rebased beside any head.
+    pub const NO_SEQ: u64 = u64::MAX;
+
     /// Where the commit is stored.
     pub fn key_of(org: &OrgId, repo: &RepoId, oid: &CommitOid) -> Key {
         KeyBuf::new(org.as_str())

@@ -24,6 +24,7 @@ pub fn change(org: &OrgId, repo: &RepoId, id: ChangeId) -> Change {
         coauthors: Vec::new(),
         committer: None,
         conflicted: false,
+        behind: false,
         evolutions: 0,
         head: None,
         created: Nanos(0),

@@ -66,7 +66,7 @@ async fn repos_bookmarks_and_changes_are_changed_all_the_same() {
     f.catalog.create_change(&at, &actor()).await.unwrap();
     store.loses(LOST);
     f.catalog
-        .set_change_state(org, &repo, &at.id, ChangeState::Abandoned, &actor())
+        .set_change_state(org, &repo, &at.id, ChangeState::Closed, &actor())
         .await
         .unwrap();
     let name: BookmarkName = "side".parse().unwrap();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesa_meta::{Batch, Write};
 use mesa_repo::{
-    ApiKey, Audit, Bookmark, Change, ChangeState, Commit, Evolution, Operation, OperationKind, Org,
-    Record, RecordBatch, Repo, Scope, Scopes, Signature,
+    Abandoned, ApiKey, Audit, Bookmark, Change, ChangeState, Child, Commit, Evolution, Operation,
+    OperationKind, Org, Record, RecordBatch, Repo, Scope, Scopes, Signature,
     records::{
         api_key::{KeyById, KeyByLookup, KeyUse, LookupHash, SealedVerifier},
         org::{ChunkKey, OrgSlugRow},
@@ -142,10 +142,25 @@ fn stored_bytes() {
             coauthors: Vec::new(),
             committer: None,
             conflicted: false,
+            behind: false,
             evolutions: 1,
             head: None,
             created: Nanos(5),
             updated: Nanos(6),
+        }),
+        stored(&Child {
+            org: org(),
+            repo: repo(),
+            parent: change,
+            child: change,
+        }),
+        stored(&Abandoned {
+            org: org(),
+            repo: repo(),
+            change,
+            at: Nanos(6),
+            bookmarks: vec![main()],
+            children: vec![change],
         }),
         stored(&Evolution {
             org: org(),

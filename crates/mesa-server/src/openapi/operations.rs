@@ -101,6 +101,10 @@ fn once() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"})
 }
 
+fn abandoned() -> Value {
+    json!({"type": "string", "enum": ["abandoned"]})
+}
+
 fn depth() -> Value {
     json!({"type": "integer", "minimum": 0, "maximum": 10})
 }
@@ -539,6 +543,11 @@ pub const OPERATIONS: &[Operation] = &[
             LIMIT,
             CURSOR,
             query("bookmark", "The default bookmark when absent.", text),
+            query(
+                "state",
+                "`abandoned`: all abandoned changes of the repo instead, by id.",
+                abandoned,
+            ),
         ],
         of::<api::ChangeList>,
     ),
@@ -582,6 +591,18 @@ pub const OPERATIONS: &[Operation] = &[
         "Closes a change; who writes to it goes on in a new one on top",
         Some(of::<api::ChangeClose>),
         (200, of::<api::ChangeClosed>),
+    ),
+    write(
+        "post",
+        (
+            "/{org}/{repo}/changes/{change_id}/abandon",
+            "abandonChange",
+            "Change",
+        ),
+        "write",
+        "Gives a change up, or brings it back",
+        Some(of::<api::ChangeAbandon>),
+        (200, of::<api::ChangeAbandoned>),
     ),
     get(
         "/{org}/{repo}/changes/{change_id}/operations",

@@ -1,5 +1,6 @@
 //! `/v1/{org}/{repo}/changes`.
 
+pub mod abandon;
 pub mod files;
 mod walk;
 pub mod write;
@@ -30,6 +31,7 @@ const FILES_MAX: usize = 100_000;
 #[derive(Debug, Deserialize)]
 pub struct Query {
     pub(crate) bookmark: Option<String>,
+    pub(crate) state: Option<String>,
 }
 
 /// Lists the changes reachable from a bookmark (or change), newest first, without the root.
@@ -41,6 +43,11 @@ pub async fn list(
     Paging(page): Paging,
 ) -> Result<Json<ChangeList>, ApiError> {
     let repo = caller.repo(&app, (&org, &repo), Scope::Read).await?;
+    match query.state.as_deref() {
+        None | Some("") => {}
+        Some("abandoned") => return abandon::list(&app, &repo, &page).await.map(Json),
+        Some(_) => return Err(ApiError::bad_request("state must be 'abandoned'")),
+    }
     let start = if let Some(cursor) = page.cursor.as_deref() {
         walk::Walk::resume(cursor)?
     } else {
@@ -50,6 +57,8 @@ pub async fn list(
             .catalog()
             .resolve_change(&repo.org, &repo.id, named)
             .await?;
+        // What is below it is rebased first, so that the list is of one history.
+        app.heads().settled(&repo.org, &repo.id, &tip).await?;
         walk::Walk::from(tip)
     };
     let limit = page.limit.unwrap_or(mesa_api::PAGE_LIMIT_DEFAULT);

@@ -1,10 +1,12 @@
-//! `POST /v1/{org}/{repo}/bookmarks/merge`.
+//! `POST /v1/{org}/{repo}/bookmarks/merge`: of bookmarks, and of changes by their ids.
 
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use mesa_api::{BookmarkMerge, ErrorCode, MergeResult, MergeType, Resolution};
-use mesa_head::{HunkResolve, MergeInto, MergeOutcome, MergeSeen, PathConflict, Resolve};
+use mesa_head::{
+    HunkResolve, MergeInto, MergeOutcome, MergeSeen, PathConflict, Resolve, ViewTarget,
+};
 use mesa_repo::{Repo, Scope};
 use mesa_types::{BookmarkName, ChangeId};
 use mesa_vcs::text::HunkId;
@@ -45,15 +47,25 @@ pub(crate) async fn merged(
     seen: MergeSeen,
 ) -> Result<MergeResult, ApiError> {
     let repo = caller.repo(app, place, Scope::Write).await?;
-    let (target, source) = (existing(&body.target)?, existing(&body.source)?);
-    if body.delete_source && source == repo.default_bookmark {
+    let target = side(app, &repo, &body.target).await?;
+    let source = side(app, &repo, &body.source).await?;
+    let bookmark = match &source {
+        ViewTarget::Bookmark(name) => Some(name.clone()),
+        ViewTarget::Change(_) => None,
+    };
+    if body.delete_source && bookmark.is_none() {
+        return Err(ApiError::bad_request(
+            "delete_source is for a source that is a bookmark",
+        ));
+    }
+    if body.delete_source && bookmark.as_ref() == Some(&repo.default_bookmark) {
         return Err(ApiError::new(
             ErrorCode::Conflict,
             "the default bookmark cannot be deleted",
         )
         .narrowed("DEFAULT_BOOKMARK"));
     }
-    let delete = body.delete_source && source != target;
+    let delete = bookmark.filter(|_| body.delete_source && source != target);
     let wanted = MergeInto {
         target: target.clone(),
         source: source.clone(),
@@ -78,16 +90,31 @@ pub(crate) async fn merged(
         }
         MergeOutcome::Conflicts(conflicts) => return Err(conflicted(&conflicts)),
     };
-    let source_deleted = delete && delete_merged(app, caller, &repo, &source, &change).await?;
+    let source_deleted = match &delete {
+        Some(name) => delete_merged(app, caller, &repo, name, &change).await?,
+        None => false,
+    };
     Ok(MergeResult {
         merge_type,
         is_conflicted,
         commit_oid: commit.map_or_else(|| "0".repeat(40), |oid| oid.to_string()),
         change_id: change.to_string(),
-        target: target.to_string(),
-        source: source.to_string(),
+        target: body.target,
+        source: body.source,
         source_deleted,
     })
+}
+
+/// What a side names: an exact change id first, else a bookmark.
+async fn side(app: &App, repo: &Repo, named: &str) -> Result<ViewTarget, ApiError> {
+    if let Ok(id) = named.parse::<ChangeId>() {
+        let catalog = app.catalog();
+        let is_there = id.is_root() || catalog.change(&repo.org, &repo.id, &id).await?.is_some();
+        if is_there {
+            return Ok(ViewTarget::Change(id));
+        }
+    }
+    Ok(ViewTarget::Bookmark(existing(named)?))
 }
 
 /// Deletes the bookmark that was merged, unless somebody has written to it since.

@@ -157,3 +157,145 @@ async fn merges_answer_conflicts_and_take_resolutions() {
     assert_eq!(nothing["merge_type"], "no_op");
     assert_eq!(nothing["commit_oid"], merged["commit_oid"]);
 }
+
+#[tokio::test]
+async fn changes_are_abandoned_listed_and_brought_back() {
+    let server = TestServer::start().await;
+    server.repo("demo").await;
+    let mut ids = vec!["z".repeat(32)];
+    for name in ["a", "b", "c"] {
+        let made = server.make_change(&ids[ids.len() - 1], json!([put(name, name)]));
+        ids.push(text(&made.await["id"]));
+    }
+    server.make_bookmark("top", &json!(ids[3])).await;
+    server.make_bookmark("middle", &json!(ids[2])).await;
+    let changes = "/acme/demo/changes";
+    let path = format!("{changes}/{}/abandon", ids[2]);
+    let done = server.post(&server.admin, &path, json!({})).await.ok(200);
+    assert_eq!(done["change"]["state"], "abandoned");
+    assert_eq!(done["parent_change_id"], ids[1]);
+    assert_eq!(done["bookmarks"], json!(["middle"]));
+    assert_eq!(done["descendants"], 1);
+    let listed = |query: &'static str| {
+        let path = format!("{changes}?{query}");
+        let server = &server;
+        async move {
+            let listed = server.get(&server.admin, &path).await.ok(200);
+            let listed = listed["changes"].as_array().unwrap().clone();
+            listed.iter().map(|c| text(&c["id"])).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(
+        listed("bookmark=top").await,
+        [ids[3].clone(), ids[1].clone()]
+    );
+    assert_eq!(listed("state=abandoned").await, [ids[2].clone()]);
+    let bad = format!("{changes}?state=open");
+    let bad = server.get(&server.admin, &bad).await;
+    bad.refused(400, "BAD_REQUEST");
+    let top = server
+        .get(&server.admin, &format!("{changes}/top"))
+        .await
+        .ok(200);
+    assert_eq!(top["parents"], json!([ids[1]]));
+    assert_eq!(top["files"], json!(["c"]));
+    let missing = format!("/acme/demo/content?change_id=top&path=b");
+    let missing = server.get(&server.admin, &missing).await;
+    missing.refused(404, "PATH_NOT_FOUND");
+    let on_it = json!({"files": [put("x", "1")]});
+    let refused = server.amend(&ids[2], on_it).await;
+    refused.refused(409, "CHANGE_ABANDONED");
+
+    let body = json!({"undo": true});
+    let back = server.post(&server.admin, &path, body).await.ok(200);
+    assert_eq!(back["change"]["state"], "closed");
+    assert_eq!(back["bookmarks"], json!(["middle"]));
+    assert_eq!(server.text_at("top", "b").await, "b");
+    assert_eq!(listed("state=abandoned").await, [""; 0]);
+    let root = format!("{changes}/{}/abandon", ids[0]);
+    let root = server.post(&server.admin, &root, json!({})).await;
+    root.refused(409, "ROOT_CHANGE");
+    let (_, reader) = server.key(json!({"scopes": ["read"]})).await;
+    let refused = server.post(&reader, &path, json!({})).await;
+    refused.refused(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn changes_are_merged_by_their_ids() {
+    let server = TestServer::start().await;
+    server.repo("demo").await;
+    let base = server
+        .make_change(&"z".repeat(32), json!([put("a", "1")]))
+        .await;
+    let base = text(&base["id"]);
+    let one = server.make_change(&base, json!([put("b", "2")])).await;
+    let other = server.make_change(&base, json!([put("c", "3")])).await;
+    server.make_bookmark("one", &one["id"]).await;
+    let merge = |target: Value, source: Value, delete: bool| {
+        let body = json!({"target": target, "source": source, "delete_source": delete});
+        server.post(&server.admin, "/acme/demo/bookmarks/merge", body)
+    };
+    let merged = merge(one["id"].clone(), other["id"].clone(), false)
+        .await
+        .ok(200);
+    assert_eq!(merged["merge_type"], "merge_commit");
+    assert_eq!(
+        (&merged["target"], &merged["source"]),
+        (&one["id"], &other["id"])
+    );
+    let made = text(&merged["change_id"]);
+    for (path, content) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        assert_eq!(server.text_at(&made, path).await, content);
+    }
+    let read = server
+        .get(&server.admin, &format!("/acme/demo/changes/{made}"))
+        .await;
+    assert_eq!(read.ok(200)["parents"], json!([one["id"], other["id"]]));
+    let named = server.get(&server.admin, "/acme/demo/bookmarks/one").await;
+    assert_eq!(named.ok(200)["change_id"], one["id"]);
+    // A bookmark goes to the merge of a change into it.
+    let into = merge(json!("one"), json!(made), false).await.ok(200);
+    let named = server.get(&server.admin, "/acme/demo/bookmarks/one").await;
+    assert_eq!(named.ok(200)["change_id"], into["change_id"]);
+    let refused = merge(json!("one"), json!(made), true).await;
+    refused.refused(400, "BAD_REQUEST");
+    let refused = merge(json!("one"), json!("k".repeat(32)), false).await;
+    refused.refused(404, "BOOKMARK_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn closing_with_a_description_at_the_same_time_makes_nothing() {
+    let server = TestServer::start().await;
+    server.repo("demo").await;
+    for round in 0..8 {
+        let made = server
+            .make_change(&"z".repeat(32), json!([put("a", "1")]))
+            .await;
+        let id = text(&made["id"]);
+        let path = format!("/acme/demo/changes/{id}/new");
+        let close = |n: usize| {
+            let body = json!({"message": format!("by {n}")});
+            server.post(&server.admin, &path, body)
+        };
+        let all = futures::future::join_all((0..6).map(close)).await;
+        let said: Vec<String> = all
+            .iter()
+            .map(|answer| {
+                let answer = answer.ok(200);
+                assert_eq!(answer["closed"]["id"], made["id"]);
+                assert_eq!(answer["closed"]["state"], "closed");
+                text(&answer["closed"]["message"])
+            })
+            .collect();
+        let read = format!("/acme/demo/changes/{id}");
+        let read = server.get(&server.admin, &read).await.ok(200);
+        let last = text(&read["message"]);
+        assert!(said.contains(&last), "{round}: {said:?} and not {last}");
+        // Nothing else came of it.
+        let audit = "/acme/audit?limit=100";
+        let audit = server.get(&server.admin, audit).await.ok(200);
+        let made = audit["records"].as_array().unwrap().iter();
+        let made = made.filter(|e| e["action"] == "change.create").count();
+        assert_eq!(made, round + 1, "{audit}");
+    }
+}

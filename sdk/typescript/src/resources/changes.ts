@@ -2,6 +2,8 @@ import type { Api } from '../http/api.js';
 import type { PageRequest } from '../http/page.js';
 import type {
   Change,
+  ChangeAbandoned,
+  ChangeAbandonInput,
   ChangeClosed,
   ChangeCloseInput,
   ChangeCreateInput,
@@ -41,6 +43,10 @@ export const changesResource = (api: Api) => {
     /** Closes a change: who writes to it goes on in the next one. Scope: write. */
     close: (input: ChangeCloseInput, options?: RequestOptions): Promise<ChangeClosed> =>
       api.send('POST', '/{org}/{repo}/changes/{change_id}/new', input, options),
+
+    /** Gives a change up, or with `undo` brings it back. Scope: write. */
+    abandon: (input: ChangeAbandonInput, options?: RequestOptions): Promise<ChangeAbandoned> =>
+      api.send('POST', '/{org}/{repo}/changes/{change_id}/abandon', input, options),
 
     /** The published client's name of `update`. */
     patch: update,

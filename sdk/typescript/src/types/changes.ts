@@ -99,10 +99,29 @@ export interface ChangeClosed {
   next_change_id: string | null;
 }
 
+/** Gives a change up. */
+export interface ChangeAbandonInput extends ChangeGetInput {
+  /** Brings an abandoned change back. */
+  undo?: boolean | undefined;
+}
+
+/** A change that was abandoned or brought back. */
+export interface ChangeAbandoned {
+  change: Change;
+  /** The change below it, where its bookmarks and what was on top of it are while it is abandoned. */
+  parent_change_id: string;
+  /** Bookmarks that moved. */
+  bookmarks: string[];
+  /** How many changes are rebased when they are next looked at. */
+  descendants: number;
+}
+
 /** Lists changes, newest first. */
 export interface ChangeListInput extends RepoInput, PageInput {
   /** Those that this bookmark holds; the default bookmark when absent. */
   bookmark?: string | undefined;
+  /** All abandoned changes of the repo instead, by id. */
+  state?: 'abandoned' | undefined;
 }
 
 /** Names a change. */

@@ -148,6 +148,7 @@ async fn list(context: Context, wanted: List) -> Result<Answer<Listed>, ApiError
     let path = UrlPath((org.to_owned(), repo.to_owned()));
     let page = Paging(page(wanted.limit, wanted.cursor)?);
     let query = UrlQuery(changes::Query {
+        state: None,
         bookmark: wanted.rev.map(|rev| rev.0),
     });
     let Context { app, caller } = context;

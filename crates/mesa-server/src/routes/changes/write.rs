@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use mesa_api::{Change, ChangeClose, ChangeClosed, ChangeCreate, ChangeUpdate, Signature};
 use mesa_head::{Describe, NewChange, Resolutions, ViewTarget, Write};
-use mesa_repo::{ChangeState, Repo, Scope};
+use mesa_repo::{Repo, Scope};
 use mesa_types::{BookmarkName, ChangeId, GitOid};
 
 use super::{files, shown};
@@ -121,26 +121,13 @@ pub async fn close(
         .catalog()
         .resolve_change(&repo.org, &repo.id, &named)
         .await?;
-    let is_open = app
-        .catalog()
-        .change(&repo.org, &repo.id, &id)
-        .await?
-        .is_some_and(|change| change.state == ChangeState::Open);
-    if body.value.message.is_some() && is_open {
-        let write = Write {
-            target: ViewTarget::Change(id),
-            edits: Vec::new(),
-            describe: Describe {
-                message: body.value.message,
-                ..Describe::default()
-            },
-            base_commit: None,
-        };
-        app.heads().write(&caller.actor, &repo, write).await?;
-    }
+    let describe = Describe {
+        message: body.value.message,
+        ..Describe::default()
+    };
     let next = app
         .heads()
-        .close_change(&repo, &id, ChangeState::Closed)
+        .close_described(&caller.actor, &repo, &id, describe)
         .await?;
     Ok(Json(ChangeClosed {
         closed: read(&app, &repo, &id).await?,

@@ -82,6 +82,19 @@ class ChangeClosed(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChangeAbandoned(Model):
+    """A change that was abandoned or brought back."""
+
+    change: Change
+    #: The change below it, where its bookmarks and what was on top of it are meanwhile.
+    parent_change_id: str
+    #: Bookmarks that moved.
+    bookmarks: list[str]
+    #: Changes that are rebased when they are next looked at.
+    descendants: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bookmark(Model):
     """A name for a change."""
 

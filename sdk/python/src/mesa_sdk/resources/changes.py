@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from mesa_sdk._call import Call, given, model, query
 from mesa_sdk.errors import InvalidOptionsError
-from mesa_sdk.models import Change, ChangeClosed, ChangeDetails, ChangesPage
+from mesa_sdk.models import Change, ChangeAbandoned, ChangeClosed, ChangeDetails, ChangesPage
 from mesa_sdk.resources._base import AsyncResource, Resource, aitems, amethod, items, method
 from mesa_sdk.types import Author, FileChange, Resolution
 
@@ -17,10 +18,14 @@ def list_changes(
     cursor: str | None = None,
     limit: int | None = None,
     bookmark: str | None = None,
+    state: Literal["abandoned"] | None = None,
     org: str | None = None,
 ) -> Call[ChangesPage]:
-    """Changes reachable from a bookmark (the default one when absent), newest first."""
-    pairs = query(cursor=cursor, limit=limit, bookmark=bookmark)
+    """Changes reachable from a bookmark (the default one when absent), newest first.
+
+    With `state="abandoned"` all abandoned changes of the repo instead, by id.
+    """
+    pairs = query(cursor=cursor, limit=limit, bookmark=bookmark, state=state)
     return Call("GET", (repo, "changes"), model(ChangesPage), org=org, query=pairs)
 
 
@@ -109,6 +114,19 @@ def close_change(
     )
 
 
+def abandon_change(
+    *, repo: str, change_id: str, undo: bool | None = None, org: str | None = None
+) -> Call[ChangeAbandoned]:
+    """Gives a change up, or with `undo` brings it back.
+
+    What is on top of it is put on what is below it, and its bookmarks go there.
+    """
+    body = given(undo=undo)
+    return Call(
+        "POST", (repo, "changes", change_id, "abandon"), model(ChangeAbandoned), org=org, body=body
+    )
+
+
 def _authors(
     author: Author | Mapping[str, str | None] | None,
     authors: Sequence[Author | Mapping[str, str | None]] | None,
@@ -127,6 +145,7 @@ class Changes(Resource):
     create = method(create_change)
     patch = method(patch_change)
     close = method(close_change)
+    abandon = method(abandon_change)
 
 
 class AsyncChanges(AsyncResource):
@@ -138,3 +157,4 @@ class AsyncChanges(AsyncResource):
     create = amethod(create_change)
     patch = amethod(patch_change)
     close = amethod(close_change)
+    abandon = amethod(abandon_change)
