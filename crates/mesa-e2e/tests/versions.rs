@@ -481,3 +481,89 @@ fn bookmarks_merge_and_conflicts_are_resolved() {
     let parents = merge.map(|c| c["parents"].as_array().map_or(0, Vec::len));
     assert_eq!(parents.max(), Some(2), "{log}");
 }
+
+#[test]
+fn a_change_is_abandoned_under_its_mount_and_comes_back() {
+    let (_server, client, repo, _) = mounted();
+    for name in ["a", "b", "c"] {
+        sh(&repo, &format!("echo {name} > {name}"));
+        client.mesa_in(&repo, &["checkpoint", "-m", name]).ok();
+    }
+    sh(&repo, "echo d > d");
+    let middle = id(&client, &repo, "@--");
+    let done = client.mesa_in(&repo, &["abandon", &middle[..8]]);
+    assert!(done.stderr.contains("2 changes on top"), "{done:?}");
+    done.ok();
+    // The mount works on what lies on top of it.
+    eventually(30, "the files of the abandoned change go", || {
+        !repo.join("b").exists() && repo.join("c").exists() && repo.join("d").exists()
+    });
+    let log = client.json_in(&repo, &["log"]);
+    let shown: Vec<&str> = log["changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .map(|c| text(&c["message"]))
+        .collect();
+    assert_eq!(shown, ["", "c", "a"]);
+    let given_up = client.json_in(&repo, &["log", "--abandoned"]);
+    assert_eq!(given_up["changes"][0]["id"], *middle);
+    let drawn = client.mesa_in(&repo, &["log", "--abandoned"]).ok();
+    assert!(
+        drawn
+            .lines()
+            .next()
+            .is_some_and(|line| line.ends_with(" abandoned")),
+        "{drawn}"
+    );
+    fails(
+        &client.mesa_in(&repo, &["new", &middle]),
+        6,
+        "was abandoned",
+    );
+    client.mesa_in(&repo, &["abandon", "--undo", &middle]).ok();
+    eventually(30, "they come back", || {
+        repo.join("b").exists() && repo.join("d").exists()
+    });
+
+    // The working change itself: its content is kept with it, the mount goes on below.
+    sh(&repo, "echo mine > mine");
+    let working = id(&client, &repo, "@");
+    client.mesa_in(&repo, &["abandon"]).ok();
+    sh(
+        &repo,
+        "! test -e mine; ! test -e d; test -e c; echo next > next",
+    );
+    assert_ne!(id(&client, &repo, "@"), working);
+    let kept = client.json_in(&repo, &["show", &working]);
+    assert_eq!(kept["change"]["state"], "abandoned");
+    client
+        .mesa_in(&repo, &["restore", "mine", "--at", &working])
+        .ok();
+    sh(&repo, "test \"$(cat mine)\" = mine");
+}
+
+#[test]
+fn changes_are_merged_by_their_ids() {
+    let (_server, client, repo, _) = mounted();
+    sh(&repo, "echo base > base");
+    client.mesa_in(&repo, &["checkpoint", "-m", "base"]).ok();
+    let base = id(&client, &repo, "@-");
+    client.mesa_in(&repo, &["new", "-m", "one", &base]).ok();
+    sh(&repo, "echo one > one");
+    let one = id(&client, &repo, "@");
+    client.mesa_in(&repo, &["new", "-m", "two", &base]).ok();
+    sh(&repo, "echo two > two");
+    let two = id(&client, &repo, "@");
+    // Into the working change: the mount goes to the merge.
+    let merged = client.json_in(&repo, &["merge", &one[..8]]);
+    assert_eq!(merged["merge_type"], "merge_commit");
+    sh(&repo, "test -e one; test -e two; echo after > after");
+    let log = client.json_in(&repo, &["show", text(&merged["change_id"]), "--no-patch"]);
+    assert_eq!(log["change"]["parents"], serde_json::json!([two, one]));
+    assert_eq!(id(&client, &repo, "@-"), text(&merged["change_id"]));
+    assert_eq!(id(&client, &repo, "main"), base);
+    // Into a bookmark by an id.
+    let merged = client.json_in(&repo, &["merge", "@", "--into", "main"]);
+    assert_eq!(id(&client, &repo, "main"), text(&merged["change_id"]));
+}
