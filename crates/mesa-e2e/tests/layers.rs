@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["mesa-store", "mesa-repo", "mesa-client", "mesa-vcs"],
     &["mesa-head", "mesa-vfs"],
-    &["mesa-server", "mesa-fuse"],
+    &["mesa-server", "mesa-fuse", "mesa-fs"],
     &["mesa-cli"],
 ];
 
@@ -31,7 +31,13 @@ const SERVER: &[&str] = &[
     "mesa-head",
     "mesa-server",
 ];
-const CLIENT: &[&str] = &["mesa-client", "mesa-vfs", "mesa-fuse", "mesa-config"];
+const CLIENT: &[&str] = &[
+    "mesa-client",
+    "mesa-vfs",
+    "mesa-fuse",
+    "mesa-fs",
+    "mesa-config",
+];
 
 #[test]
 fn crates_depend_downwards_only() {

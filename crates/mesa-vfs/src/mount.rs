@@ -22,6 +22,7 @@ mod roots;
 mod sink;
 mod status;
 mod switch;
+mod watch;
 mod xattr;
 
 use std::{
@@ -35,6 +36,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use config::{MountConfig, OrgConfig, Prefetch, RepoConfig, RepoDefaults};
 pub use status::{MountStatus, OrgStatus, RepoStatus};
+pub use watch::Changed;
 
 use self::{
     env::Env,

@@ -12,7 +12,7 @@ use std::{
 use mesa_types::{Nanos, Owner};
 use parking_lot::Mutex;
 
-use super::config::MountConfig;
+use super::{config::MountConfig, watch::Changes};
 use crate::{
     fs::{Caller, Handle, Notice},
     session::{Actor, Durability},
@@ -32,6 +32,8 @@ pub struct Env {
     /// The mount's settings (the orgs in it are the first ones).
     pub config: MountConfig,
     notices: mpsc::Sender<Notice>,
+    /// For programs in this process.
+    pub changes: Changes,
     handles: AtomicU64,
     actors: Mutex<HashMap<u32, (Nanos, Actor)>>,
 }
@@ -44,6 +46,7 @@ impl Env {
         Self {
             config,
             notices,
+            changes: Changes::default(),
             handles: AtomicU64::new(first),
             actors: Mutex::new(HashMap::new()),
         }

@@ -48,6 +48,7 @@ impl TreeSink for Sink {
                 apply_remote(state, op, seq, merged);
             }
         });
+        self.0.tell_of(entry);
     }
 
     fn on_applied(&self, _: ClientSeq, head_seq: HeadSeq, op: &v1::Op) {
@@ -223,6 +224,7 @@ async fn reload_all(repo: Arc<Repo>, mut changes: oneshot::Sender<FsResult<()>>)
             // Without a receiver nobody waited.
             let _ = changes.send(acked);
             Arc::clone(&repo).reread(stale).await;
+            repo.tell_of_all();
             if moved {
                 lose_vanished(&repo, &written);
             }
@@ -243,6 +245,7 @@ async fn reload_all(repo: Arc<Repo>, mut changes: oneshot::Sender<FsResult<()>>)
 /// read at once.
 fn forget_all(repo: &Arc<Repo>, head_seq: HeadSeq) {
     let stale = mark_all(repo, head_seq);
+    repo.tell_of_all();
     let again = Arc::clone(repo);
     repo.env.config.runtime.spawn(again.reread(stale));
 }
