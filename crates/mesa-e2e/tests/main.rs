@@ -11,6 +11,7 @@ mod counts;
 mod durability;
 mod guides;
 mod hostile;
+mod in_process;
 mod install;
 mod layers;
 mod limits;

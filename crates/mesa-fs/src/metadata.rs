@@ -39,7 +39,7 @@ impl Core {
             .iter()
             .map(|(key, value)| Ok((attribute(key)?, value)));
         for (name, value) in changes.collect::<Op<Vec<_>>>()? {
-            match value {
+            match value.as_deref().filter(|value| !value.is_empty()) {
                 Some(value) => self.put_xattr(path, &name, value.as_bytes()).await?,
                 None => match self.drop_xattr(path, &name).await {
                     Ok(()) | Err(Code::NoXattr) => {}
@@ -86,7 +86,7 @@ impl Core {
 }
 
 impl FileSystem {
-    /// Sets metadata; `None` removes a key. `org` and `repo` cannot be set (`EPERM`).
+    /// Sets metadata; `None` and empty text remove a key. `org` and `repo` cannot be set (`EPERM`).
     pub async fn set_metadata(
         &self,
         path: impl AsRef<Path>,

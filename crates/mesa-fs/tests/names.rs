@@ -282,6 +282,10 @@ async fn attributes_and_metadata() {
         told,
         [("org", "acme"), ("repo", "demo"), ("topic", "parser")]
     );
+    let emptied = BTreeMap::from([("topic".to_owned(), Some(String::new()))]);
+    fs.set_metadata(path, &emptied).await.unwrap();
+    assert_eq!(fs.metadata(path).await.unwrap().len(), 2);
+    fs.set_metadata(path, &entries).await.unwrap();
     let reserved = BTreeMap::from([("org".to_owned(), Some("x".to_owned()))]);
     fails(fs.set_metadata(path, &reserved).await, Code::NotPermitted);
     fs.clear_metadata(path).await.unwrap();
