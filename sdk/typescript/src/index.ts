@@ -44,8 +44,28 @@ export {
   UriTooLongError,
   type WebhookRefusal,
 } from './errors/index.js';
+export type { Bash, BashOptions, BashResult } from './fs/bash.js';
+export {
+  type FsChange,
+  type FsEncoding,
+  type FsStat,
+  type FsUnsubscribe,
+  MesaFileSystem,
+} from './fs/filesystem.js';
 export type { FsMountOptions, MountRepo } from './fs/mount.js';
-export type { LogRecord, NativeFileSystem, NativeStat, NativeWatcher } from './fs/native.js';
+export type {
+  Durability,
+  LogRecord,
+  NativeChange,
+  NativeDirent,
+  NativeFileSystem,
+  NativeStat,
+  NativeWatcher,
+  RepoState,
+} from './fs/native.js';
+export type { MesaFileHandle } from './fs/promises.js';
+export { MesaDirent, MesaStats } from './fs/stats.js';
+export type { ReadStreamOptions, WriteStreamOptions } from './fs/streams.js';
 export type { Page, PageBody, PageRequest } from './http/page.js';
 export type { RetryPolicy } from './http/retry.js';
 export { Mesa } from './mesa.js';

@@ -1,5 +1,6 @@
 import { MesaApiError, OrgResolutionError } from './errors/index.js';
 import { fsResource, type MountRepo } from './fs/mount.js';
+import type { NativeToken } from './fs/native.js';
 import { Api } from './http/api.js';
 import { orOver } from './http/deadline.js';
 import { Transport } from './http/transport.js';
@@ -100,6 +101,7 @@ export class Mesa {
       vcsUrl: settings.vcsUrl,
       resolveOrg: () => this.resolveOrg(),
       token: (repos, ttl) => this.#mountToken(repos, ttl),
+      userAgent: settings.userAgent,
     });
   }
 
@@ -145,16 +147,19 @@ export class Mesa {
     return orOver(this.#identity, this.#transport.ends(options));
   }
 
-  async #mountToken(repos: MountRepo[], ttl: number | undefined): Promise<string> {
+  async #mountToken(repos: MountRepo[], ttl: number | undefined): Promise<NativeToken> {
     const { credential } = this.#settings;
-    if (credential.kind === 'access-token') return credential.token;
-    if (credential.kind === 'private-key') {
-      const level = (repo: MountRepo) => (repo.readOnly ? 'read-repo' : 'write-repo');
-      const access = Object.fromEntries(repos.map((repo) => [repo.name, level(repo)] as const));
-      return (await this.tokens.create({ access, ttl_seconds: ttl })).token;
-    }
+    // Its end is in it; nobody here can make another.
+    if (credential.kind === 'access-token') return { token: credential.token };
     const names = repos.map(({ name }) => name);
-    const made = { scopes: ['read' as const, 'write' as const], repos: names, ttl_seconds: ttl };
-    return (await this.tokens.create(made)).token;
+    const level = (repo: MountRepo) => (repo.readOnly ? 'read-repo' : 'write-repo');
+    const made =
+      credential.kind === 'private-key'
+        ? await this.tokens.create({
+            access: Object.fromEntries(repos.map((repo) => [repo.name, level(repo)] as const)),
+            ttl_seconds: ttl,
+          })
+        : await this.tokens.create({ scopes: ['read', 'write'], repos: names, ttl_seconds: ttl });
+    return { token: made.token, expiresAt: Date.parse(made.expires_at) };
   }
 }

@@ -4,7 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
-import { InvalidOptionsError, type LogRecord, Mesa, NativeAddonError } from '@mesadev/sdk';
+import {
+  InvalidOptionsError,
+  type LogRecord,
+  Mesa,
+  MesaFileSystem,
+  NativeAddonError,
+} from '@mesadev/sdk';
 import { platformPackage } from '../dist/esm/fs/addon.js';
 import { client, makeRepo, mesa, org, rejects, server } from './support/index.js';
 
@@ -20,15 +26,19 @@ function addon(name: string, source: string): string {
   return path;
 }
 
-/** Keeps what it was given. */
+/** What the addon was given last. */
+interface Recorded {
+  config: Record<string, unknown>;
+  onLog: unknown;
+  getToken: (org: string) => Promise<{ token: string; expiresAt?: number }>;
+}
 const recording = addon(
   'recording.cjs',
-  'exports.MesaFileSystem = class { constructor(config, onLog) { Object.assign(this, { config, onLog }); } };',
+  `exports.MesaFileSystem = class {
+    constructor(config, onLog, getToken) { globalThis.recorded = { config, onLog, getToken }; }
+  };`,
 );
-interface Recorded {
-  config: { apiKey: string } & Record<string, unknown>;
-  onLog: unknown;
-}
+const recorded = (): Recorded => (globalThis as unknown as { recorded: Recorded }).recorded;
 
 test('without an addon the error names what to install', async () => {
   const error = await rejects(mesa.fs.mount({ repos: [{ name: 'r' }] }), NativeAddonError, {
@@ -66,40 +76,47 @@ test('the addon gets the mount and a token for it', async () => {
   const own = client({ org, vcsUrl: 'http://vcs:1' });
   const mounted = await own.fs.mount({
     repos,
+    durability: 'fsync',
     cache,
     ttl: 60,
     telemetry: { logLevel: 'debug', onLog },
   });
-  const { config, onLog: given } = mounted as unknown as Recorded;
-  const { apiKey, ...rest } = config;
-  assert.deepEqual(rest, {
+  assert.ok(mounted instanceof MesaFileSystem);
+  const { config, onLog: given, getToken } = recorded();
+  assert.deepEqual(config, {
     org,
     repos,
     cache,
+    durability: 'fsync',
     mountedRepos: [one.name, two.name],
     apiBaseUrl: `${server.origin}/v1`,
     vcsUrl: 'http://vcs:1',
     telemetry: { logLevel: 'debug' },
+    userAgent: config['userAgent'],
   });
+  assert.match(String(config['userAgent']), /^mesa-sdk-ts\//);
   assert.equal(given, onLog);
-  const who = await client({ accessToken: apiKey }).whoami();
+  const first = await getToken(org);
+  const who = await client({ accessToken: first.token }).whoami();
   assert.deepEqual(
     [who.scopes, who.repo_ids?.sort()],
     [['read', 'write'], [one.id, two.id].sort()],
   );
+  // The next one is another.
+  const second = await getToken(org);
+  assert.notEqual(second.token, first.token);
+  assert.ok(Math.abs((second.expiresAt ?? 0) - Date.now() - 60_000) < 30_000);
 });
 
 test('with a private key the token is for the repos by access', async () => {
   process.env['MESA_NAPI_PATH'] = recording;
   const { name } = await makeRepo('mounted');
   const { private_key: privateKey } = await mesa.signingKeys.generate();
-  const mounted = await client({ privateKey }).fs.mount({ repos: [{ name, readOnly: true }] });
-  const token = (mounted as unknown as Recorded).config.apiKey;
+  await client({ privateKey }).fs.mount({ repos: [{ name, readOnly: true }] });
+  const { token } = await recorded().getToken(org);
   assert.deepEqual((await client({ accessToken: token }).whoami()).scopes, ['read']);
-  const handed = await new Mesa({ accessToken: token, apiUrl: server.origin }).fs.mount({
-    repos: [{ name }],
-  });
-  assert.equal((handed as unknown as Recorded).config.apiKey, token);
+  await new Mesa({ accessToken: token, apiUrl: server.origin }).fs.mount({ repos: [{ name }] });
+  assert.deepEqual(await recorded().getToken(org), { token });
 });
 
 test('mounts that cannot be are refused', async () => {

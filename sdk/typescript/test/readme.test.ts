@@ -52,6 +52,7 @@ test('there are examples', () => assert.ok(examples.length >= 6));
 
 for (const { title, name, skip } of examples.filter(({ isRun }) => isRun)) {
   test(`README: ${title}`, { skip }, async () => {
-    await ran('node', [join(directory, `${name}.js`)], { env: environment() });
+    const env = { ...environment(), MESA_NAPI_PATH: process.env['MESA_TEST_ADDON'] ?? '' };
+    await ran('node', [join(directory, `${name}.js`)], { env });
   });
 }

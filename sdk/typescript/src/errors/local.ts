@@ -91,10 +91,10 @@ export class MissingWebhookSecretError extends MesaError {
   }
 }
 
-/** The native addon, which mounts need, is not installed or cannot be loaded. */
+/** The native addon, which mounts need, or just-bash is not installed or cannot be loaded. */
 export class NativeAddonError extends MesaError {
   constructor(
-    code: 'NATIVE_ADDON_MISSING' | 'NATIVE_ADDON_UNUSABLE',
+    code: 'NATIVE_ADDON_MISSING' | 'NATIVE_ADDON_UNUSABLE' | 'BASH_MISSING',
     message: string,
     options?: { cause?: unknown },
   ) {

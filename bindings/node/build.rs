@@ -1,0 +1,5 @@
+//! Linker settings for Node addons.
+
+fn main() {
+    napi_build::setup();
+}
