@@ -128,12 +128,11 @@ impl Cache {
         disk_bytes_max: Option<u64>,
         memory_bytes_max: Option<u64>,
     ) -> io::Result<Self> {
-        let (dir, temporary) = match named {
-            Some(dir) => (dir.to_owned(), None),
-            None => {
-                let process = Temporary::of_process()?;
-                (process.dir.path().join("cache"), Some(process))
-            }
+        let (dir, temporary) = if let Some(dir) = named {
+            (dir.to_owned(), None)
+        } else {
+            let process = Temporary::of_process()?;
+            (process.dir.path().join("cache"), Some(process))
         };
         std::fs::create_dir_all(&dir)?;
         let dir = dir.canonicalize()?;

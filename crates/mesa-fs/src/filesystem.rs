@@ -29,6 +29,7 @@ impl FileSystem {
     /// Makes the mount. Does not connect: what the server has to say comes with the first use, or
     /// from [`FileSystem::ready`]. Options that cannot be are `EINVAL`, directories that cannot be
     /// used `EACCES`, `ENOSPC` or `EIO`.
+    #[allow(clippy::needless_pass_by_value)] // they hold a credential: nobody need keep them
     pub fn open(options: MountOptions) -> Result<Self> {
         let core = Core::new(&options, None)?;
         Ok(Self { core })
@@ -36,6 +37,7 @@ impl FileSystem {
 
     /// The same over another connection than to the server that the options name, e.g. to one in
     /// this process.
+    #[allow(clippy::needless_pass_by_value)] // as above
     pub fn open_over(options: MountOptions, api: Arc<dyn SyncApi>) -> Result<Self> {
         let core = Core::new(&options, Some(api))?;
         Ok(Self { core })

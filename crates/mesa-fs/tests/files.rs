@@ -1,5 +1,7 @@
 //! Bytes: whole files, positions, streams, many at once.
 
+#![allow(clippy::unwrap_used, clippy::op_ref, clippy::large_stack_arrays)]
+
 mod support;
 
 use std::sync::Arc;

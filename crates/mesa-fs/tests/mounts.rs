@@ -1,5 +1,7 @@
 //! Mounts: several of one change, many in one process, state that stays, servers that go away.
 
+#![allow(clippy::unwrap_used, clippy::op_ref, clippy::large_stack_arrays)]
+
 mod support;
 
 use std::{path::Path, sync::Arc, time::Duration};

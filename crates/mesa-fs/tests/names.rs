@@ -1,5 +1,7 @@
 //! Names and attributes by path.
 
+#![allow(clippy::unwrap_used, clippy::op_ref, clippy::large_stack_arrays)]
+
 mod support;
 
 use std::{

@@ -86,11 +86,11 @@ export class MesaFileSystem {
       : this.#native.appendBytes(path, content);
   }
   /** Reads a file piece by piece. */
-  createReadStream(path: string, options?: ReadStreamOptions) {
+  createReadStream(path: string, options?: ReadStreamOptions): ReturnType<typeof readStream> {
     return readStream(this.#native, path, options);
   }
   /** Writes a file piece by piece. */
-  createWriteStream(path: string, options?: WriteStreamOptions) {
+  createWriteStream(path: string, options?: WriteStreamOptions): ReturnType<typeof writeStream> {
     return writeStream(this.#native, path, options);
   }
 

@@ -9,6 +9,19 @@ export interface NativeRepo {
   path?: string;
 }
 
+/** Encodings of text, as Node has them. */
+export type TextEncoding =
+  | 'utf8'
+  | 'utf-8'
+  | 'ascii'
+  | 'latin1'
+  | 'binary'
+  | 'base64'
+  | 'base64url'
+  | 'hex'
+  | 'utf16le'
+  | 'ucs2';
+
 /** When writing calls return. */
 export type Durability = 'fsync' | 'close' | 'write' | 'local';
 
@@ -66,7 +79,7 @@ export interface NativeStat {
 /** An open file. */
 export interface NativeFile {
   /** At most `length` bytes; fewer only at the end. */
-  read(offset: number, length: number): Promise<Buffer>;
+  read(offset: number, length: number): Promise<Uint8Array>;
   write(offset: number, content: Uint8Array): Promise<void>;
   stat(): Promise<NativeStat>;
   truncate(size: number): Promise<void>;
@@ -122,8 +135,8 @@ export interface NativeWatcher {
 /** A mount in this process. Paths are `/<org>/<repo>/...`. */
 export interface NativeFileSystem {
   readText(path: string, encoding?: string): Promise<string>;
-  readBytes(path: string): Promise<Buffer>;
-  readRange(path: string, offset: number, length: number): Promise<Buffer>;
+  readBytes(path: string): Promise<Uint8Array>;
+  readRange(path: string, offset: number, length: number): Promise<Uint8Array>;
   writeText(path: string, content: string, encoding?: string): Promise<void>;
   writeBytes(path: string, content: Uint8Array): Promise<void>;
   appendText(path: string, content: string, encoding?: string): Promise<void>;
@@ -167,7 +180,7 @@ export interface NativeFileSystem {
   /** Times in milliseconds since 1970. */
   utimes(path: string, atime: number, mtime: number): Promise<void>;
   lutimes(path: string, atime: number, mtime: number): Promise<void>;
-  getXattr(path: string, name: string): Promise<Buffer>;
+  getXattr(path: string, name: string): Promise<Uint8Array>;
   setXattr(path: string, name: string, value: Uint8Array): Promise<void>;
   listXattrs(path: string): Promise<string[]>;
   removeXattr(path: string, name: string): Promise<void>;

@@ -1,12 +1,12 @@
-import type { NativeFile, NativeFileSystem } from './native.js';
+import type { NativeFile, NativeFileSystem, TextEncoding } from './native.js';
 import { MesaDirent, MesaStats } from './stats.js';
 import { readStream, writeStream } from './streams.js';
 
-type Encoded = BufferEncoding | { encoding: BufferEncoding };
+type Encoded = TextEncoding | { encoding: TextEncoding };
 type WriteOptions =
-  | BufferEncoding
+  | TextEncoding
   | {
-      encoding?: BufferEncoding | null | undefined;
+      encoding?: TextEncoding | null | undefined;
       mode?: number | undefined;
       flag?: string | undefined;
       /** Resolves when the server has it. */
@@ -14,10 +14,10 @@ type WriteOptions =
     };
 type Time = number | string | Date;
 
-const encodingOf = (options: unknown): BufferEncoding | undefined => {
+const encodingOf = (options: unknown): TextEncoding | undefined => {
   const found =
     typeof options === 'string' ? options : (options as { encoding?: string })?.encoding;
-  return (found ?? undefined) as BufferEncoding | undefined;
+  return (found ?? undefined) as TextEncoding | undefined;
 };
 
 const bytesOf = (data: string | Uint8Array, options: WriteOptions | undefined): Uint8Array =>
@@ -63,14 +63,14 @@ export class MesaFileHandle {
   }
 
   /** What is left of it. */
-  readFile(): Promise<Buffer>;
+  readFile(): Promise<Uint8Array>;
   readFile(options: Encoded): Promise<string>;
-  async readFile(options?: Encoded): Promise<Buffer | string> {
+  async readFile(options?: Encoded): Promise<Uint8Array | string> {
     const { size } = await this.#file.stat();
     const bytes = await this.#file.read(this.#position, Math.max(0, size - this.#position));
     this.#position += bytes.length;
     const encoding = encodingOf(options);
-    return encoding ? bytes.toString(encoding) : bytes;
+    return encoding ? Buffer.from(bytes).toString(encoding) : bytes;
   }
 
   async stat(): Promise<MesaStats> {
@@ -102,13 +102,13 @@ export class MesaFileHandle {
 
 /** The mount in the shape of `node:fs/promises`. */
 export function promisesOf(native: NativeFileSystem) {
-  function readFile(path: string): Promise<Buffer>;
+  function readFile(path: string): Promise<Uint8Array>;
   function readFile(path: string, options: Encoded): Promise<string>;
-  function readFile(path: string, options?: { encoding?: null } | null): Promise<Buffer>;
-  async function readFile(path: string, options?: unknown): Promise<Buffer | string> {
+  function readFile(path: string, options?: { encoding?: null } | null): Promise<Uint8Array>;
+  async function readFile(path: string, options?: unknown): Promise<Uint8Array | string> {
     const bytes = await native.readBytes(path);
     const encoding = encodingOf(options);
-    return encoding ? bytes.toString(encoding) : bytes;
+    return encoding ? Buffer.from(bytes).toString(encoding) : bytes;
   }
   async function writeFile(
     path: string,
@@ -176,9 +176,13 @@ export function promisesOf(native: NativeFileSystem) {
     link: (existing: string, path: string): Promise<void> => native.link(existing, path),
     readlink: (path: string): Promise<string> => native.readlink(path),
     realpath: (path: string): Promise<string> => native.realpath(path),
-    createReadStream: (path: string, options?: Parameters<typeof readStream>[2]) =>
-      readStream(native, path, options),
-    createWriteStream: (path: string, options?: Parameters<typeof writeStream>[2]) =>
-      writeStream(native, path, options),
+    createReadStream: (
+      path: string,
+      options?: Parameters<typeof readStream>[2],
+    ): ReturnType<typeof readStream> => readStream(native, path, options),
+    createWriteStream: (
+      path: string,
+      options?: Parameters<typeof writeStream>[2],
+    ): ReturnType<typeof writeStream> => writeStream(native, path, options),
   };
 }

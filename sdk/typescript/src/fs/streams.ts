@@ -1,5 +1,7 @@
-import { Readable, Writable } from 'node:stream';
-import type { NativeFile, NativeFileSystem } from './native.js';
+/** @ts-ignore Where Node's types are not installed, streams are of any type. */
+import type { Readable, Writable } from 'node:stream';
+import { Readable as NodeReadable, Writable as NodeWritable } from 'node:stream';
+import type { NativeFile, NativeFileSystem, TextEncoding } from './native.js';
 
 /** Bytes read at once. */
 const PIECE = 1024 * 1024;
@@ -10,7 +12,7 @@ export interface ReadStreamOptions {
   start?: number | undefined;
   /** The last byte, included, as in Node. */
   end?: number | undefined;
-  encoding?: BufferEncoding | undefined;
+  encoding?: TextEncoding | undefined;
   highWaterMark?: number | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -36,7 +38,7 @@ export function readStream(
   let file: NativeFile | undefined;
   let at = options.start ?? 0;
   const end = options.end === undefined ? Number.POSITIVE_INFINITY : options.end + 1;
-  return new Readable({
+  return new NodeReadable({
     highWaterMark: options.highWaterMark ?? PIECE,
     encoding: options.encoding,
     signal: options.signal,
@@ -90,7 +92,7 @@ export function writeStream(
   const settle = (work: Promise<void>, done: (error?: Error | null) => void) => {
     work.then(() => done(), done);
   };
-  return new Writable({
+  return new NodeWritable({
     highWaterMark: options.highWaterMark ?? PIECE,
     signal: options.signal,
     construct: (done) => {
