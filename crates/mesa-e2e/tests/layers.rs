@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["mesa-store", "mesa-repo", "mesa-client", "mesa-vcs"],
     &["mesa-head", "mesa-vfs"],
     &["mesa-server", "mesa-fuse", "mesa-fs"],
-    &["mesa-cli"],
+    &["mesa-cli", "mesa-python"],
 ];
 
 /// The two sides meet only in types, object, proto and api (and in the binary).
@@ -36,6 +36,7 @@ const CLIENT: &[&str] = &[
     "mesa-vfs",
     "mesa-fuse",
     "mesa-fs",
+    "mesa-python",
     "mesa-config",
 ];
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from mesa_sdk import AsyncMesa, Mesa, PrivateKey
+from mounts import Mounted, mounted
 from routes import normal
 from support import FlakyProxy, Receiver, Server, flaky
 
@@ -108,6 +109,13 @@ def signing(server: Server, private_key: PrivateKey) -> Generator[Mesa, None, No
 def amesa(server: Server) -> AsyncMesa:
     """Open it with `async with`."""
     return AsyncMesa(api_key=server.admin_key, api_url=server.url)
+
+
+@pytest.fixture
+def work(server: Server) -> Generator[Mounted, None, None]:
+    """A fresh repo, mounted in this process."""
+    with mounted(server) as found:
+        yield found
 
 
 @pytest.fixture

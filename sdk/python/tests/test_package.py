@@ -14,6 +14,29 @@ from support import Server, mesa_binary
 
 PROJECT = Path(__file__).parents[1]
 
+FILESYSTEM = """
+from mesa_sdk import Mesa, _native
+assert _native.__version__
+with Mesa() as mesa:
+    repo = mesa.repos.create().name
+    with mesa.fs.mount(repos=[repo]) as fs:
+        path = fs.roots[repo] + "/f"
+        fs.write(path, b"hello")
+        print(fs.read(path).decode())
+"""
+
+#: What a platform without a native module gets.
+PURE = """
+from mesa_sdk import Mesa, NativeModuleMissingError, repo
+with Mesa() as mesa:
+    name = mesa.repos.create().name
+    assert mesa.fs(layout={"/w": repo(name, mode="ro")}).token().token
+    try:
+        mesa.fs.mount(repos=[name]).open()
+    except NativeModuleMissingError as error:
+        print(error)
+"""
+
 PROGRAM = """
 import sys
 import mesa_sdk
@@ -32,12 +55,14 @@ except MissingDependencyError as error:
 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both archives, the wheel built from the source archive."""
+    """The archives, both wheels built from the source archive."""
     if given := os.environ.get("MESA_SDK_DIST"):
         return Path(given)
     made = tmp_path_factory.mktemp("dist")
+    native = os.environ.get("MESA_SDK_NATIVE") or PROJECT.parents[1] / "target/debug/lib_native.so"
     build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(made), str(PROJECT)]
-    subprocess.run(build, check=True, capture_output=True)
+    for environment in ({}, {"MESA_SDK_NATIVE": str(native)}):
+        subprocess.run(build, check=True, capture_output=True, env={**os.environ, **environment})
     return made
 
 
@@ -46,40 +71,69 @@ def only(dist: Path, pattern: str) -> Path:
     return found
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(dist: Path):
-    sources = {str(p.relative_to(PROJECT / "src")) for p in PROJECT.glob("src/mesa_sdk/**/*.py")}
-    names = set(zipfile.ZipFile(only(dist, "*.whl")).namelist())
-    packed = {name for name in names if ".dist-info/" not in name}
-    assert packed == sources | {"mesa_sdk/py.typed"}
+def packed(wheel: Path) -> set[str]:
+    names = zipfile.ZipFile(wheel).namelist()
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    return {name for name in names if ".dist-info/" not in name}
 
 
-def test_the_source_archive_holds_what_builds_and_tests_it(dist: Path):
-    with tarfile.open(only(dist, "*.tar.gz")) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"LICENSE", "README.md", "pyproject.toml", "tests/conftest.py"} <= names
-    assert "src/mesa_sdk/py.typed" in names
-
-
-def test_it_works_in_an_empty_environment(dist: Path, server: Server, tmp_path: Path):
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
-    python = str(venv / "bin/python")
+def environment(where: Path, wheel: Path, *more: str) -> str:
+    """A virtual environment with the wheel and what it needs; its interpreter."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(where)], check=True)
+    python = str(where / "bin/python")
     pip = [sys.executable, "-m", "pip", "--python", python]
     pins = str(PROJECT / "requirements-dev.txt")
-    install = ["install", "-q", "-c", pins, str(only(dist, "*.whl"))]
+    install = ["install", "-q", "-c", pins, str(wheel), *more]
     subprocess.run([*pip, *install], check=True, capture_output=True)
     subprocess.run([*pip, "check"], check=True, capture_output=True)
+    return python
+
+
+def output(python: str, program: str, server: Server, at: Path) -> str:
     ran = subprocess.run(
-        [python, "-W", "error", "-c", PROGRAM],
+        [python, "-W", "error", "-c", program],
         env={"MESA_API_URL": server.url, "MESA_API_KEY": server.admin_key},
-        cwd=tmp_path,
+        cwd=at,
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split()[1:] == ["cryptography"]
+    return ran.stdout
+
+
+def test_the_wheels_hold_the_package_and_nothing_else(dist: Path):
+    sources = {str(p.relative_to(PROJECT / "src")) for p in PROJECT.glob("src/mesa_sdk/**/*.py*")}
+    sources = {name for name in sources if not name.endswith(".pyc")}
+    assert "mesa_sdk/_native.pyi" in sources
+    pure, native = only(dist, "*-py3-none-any.whl"), only(dist, "*-cp310-abi3-*.whl")
+    assert packed(pure) == sources | {"mesa_sdk/py.typed"}
+    assert packed(native) == packed(pure) | {"mesa_sdk/_native.abi3.so"}
+
+
+def test_the_source_archive_holds_what_builds_and_tests_it(dist: Path):
+    with tarfile.open(only(dist, "*.tar.gz")) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "hatch_build.py",
+        "tests/conftest.py",
+    } <= names
+    assert "src/mesa_sdk/py.typed" in names
+
+
+def test_it_works_in_an_empty_environment(dist: Path, server: Server, tmp_path: Path):
+    python = environment(tmp_path / "venv", only(dist, "*-cp310-abi3-*.whl"))
+    assert output(python, PROGRAM, server, tmp_path).split()[1:] == ["cryptography"]
+    assert output(python, FILESYSTEM, server, tmp_path) == "hello\n"
+
+
+def test_it_works_without_the_native_module(dist: Path, server: Server, tmp_path: Path):
+    python = environment(tmp_path / "venv", only(dist, "*-py3-none-any.whl"))
+    assert output(python, PROGRAM, server, tmp_path).split()[1:] == ["cryptography"]
+    assert "native module" in output(python, PURE, server, tmp_path)
 
 
 def test_its_version_is_the_server_s():

@@ -2,8 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
-import types
 from pathlib import Path
 
 import httpx
@@ -16,7 +14,6 @@ from mesa_sdk import (
     InvalidOptionsError,
     Mesa,
     MissingCredentialError,
-    NativeModuleMissingError,
     OrgResolutionError,
     PrivateKey,
     __version__,
@@ -213,29 +210,3 @@ def test_many_threads(server: Server):
     with Mesa(api_key=server.admin_key, api_url=server.url) as mesa, ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: mesa.repos.create().id, range(24)))
     assert len(set(made)) == 24
-
-
-def test_filesystems_need_the_native_module():
-    with Mesa(api_key="x") as mesa:
-        with pytest.raises(NativeModuleMissingError) as caught:
-            mesa.fs  # noqa: B018
-        assert isinstance(caught.value.__cause__, ModuleNotFoundError)
-        assert isinstance(caught.value, ImportError)
-    with pytest.raises(NativeModuleMissingError):
-        AsyncMesa(api_key="x").fs  # noqa: B018
-
-
-def test_the_native_module_gets_the_client(monkeypatch: pytest.MonkeyPatch):
-    module = types.ModuleType("mesa_sdk._native")
-    found: dict[str, object] = {}
-
-    def filesystems(client: object) -> str:
-        found["client"] = client
-        return "its filesystems"
-
-    vars(module).update(filesystems=filesystems, async_filesystems=filesystems)
-    monkeypatch.setitem(sys.modules, "mesa_sdk._native", module)
-    with Mesa(api_key="x") as mesa:
-        assert (mesa.fs, found["client"]) == ("its filesystems", mesa)
-    other = AsyncMesa(api_key="x")
-    assert (other.fs, found["client"]) == ("its filesystems", other)

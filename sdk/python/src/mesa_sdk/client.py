@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
 from mesa_sdk import _settings
 from mesa_sdk._credentials import chosen
-from mesa_sdk._native_seam import native
 from mesa_sdk._retry import RetryPolicy
 from mesa_sdk._settings import DEFAULT_API_URL, Settings
 from mesa_sdk._transport import WHOAMI, AsyncTransport, SyncTransport
+from mesa_sdk.fs import AsyncFilesystems, Filesystems
 from mesa_sdk.models import Whoami
 from mesa_sdk.resources.admin import Admin, AsyncAdmin
 from mesa_sdk.resources.api_keys import ApiKeys, AsyncApiKeys
@@ -146,6 +146,7 @@ class Mesa:
         self.changes = Changes(transport)
         self.content = Content(transport)
         self.diffs = Diffs(transport)
+        self.fs = Filesystems(transport)
         self.operations = Operations(transport)
         self.org = OrgResource(transport)
         self.repos = Repos(transport)
@@ -157,11 +158,6 @@ class Mesa:
     def api_url(self) -> str:
         """The base of all routes, with `/v1`."""
         return self._transport.settings.base
-
-    @property
-    def fs(self) -> Any:
-        """Filesystems. Needs the native module: see :class:`NativeModuleMissingError`."""
-        return native().filesystems(self)
 
     def whoami(self) -> Whoami:
         """Who the credential is and what it may do."""
@@ -274,6 +270,7 @@ class AsyncMesa:
         self.changes = AsyncChanges(transport)
         self.content = AsyncContent(transport)
         self.diffs = AsyncDiffs(transport)
+        self.fs = AsyncFilesystems(transport)
         self.operations = AsyncOperations(transport)
         self.org = AsyncOrgResource(transport)
         self.repos = AsyncRepos(transport)
@@ -285,11 +282,6 @@ class AsyncMesa:
     def api_url(self) -> str:
         """The base of all routes, with `/v1`."""
         return self._transport.settings.base
-
-    @property
-    def fs(self) -> Any:
-        """Filesystems. Needs the native module: see :class:`NativeModuleMissingError`."""
-        return native().async_filesystems(self)
 
     async def whoami(self) -> Whoami:
         """Who the credential is and what it may do."""

@@ -6,7 +6,7 @@ MesaError
 ├── MissingWebhookSecretError, WebhookVerificationError, WebhookHandlerError
 ├── OrgResolutionError          the credential does not say which org it belongs to
 ├── MissingDependencyError      an optional package is needed
-├── NativeModuleMissingError    filesystems need the native module
+├── NativeModuleMissingError    mounting in the process needs the native module
 ├── TransportError              no answer: ConnectionFailedError, TimedOutError
 ├── MalformedResponseError      an answer that is not what the contract says
 └── ApiError                    the server refused: a class per status
@@ -80,12 +80,14 @@ class MissingDependencyError(MesaError, ImportError):
 
 
 class NativeModuleMissingError(MesaError, ImportError):
-    """Mounting, layouts and `exec` need the native module, which is not in this installation."""
+    """Mounting needs the native module, which is not in this installation."""
 
     def __init__(self) -> None:
         message = (
-            "filesystems need the native module mesa_sdk._native, which this installation does not "
-            "have; `mesa mount` offers the same repos as a directory"
+            "mounting in the process needs the native module mesa_sdk._native, which this "
+            "installation does not have (there is none for this platform, or it was installed from "
+            "source); "
+            "`mesa mount` offers the same repos as a directory"
         )
         super().__init__("NATIVE_MODULE_MISSING", message)
 
