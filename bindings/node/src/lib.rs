@@ -5,6 +5,12 @@
 //! Node's own: `code`, `errno`, `syscall`, `path`, `dest`, and `serverCode` where a server's answer
 //! is the reason.
 
+// The macros hand over references to the environment, and methods of a class for JavaScript have a
+// receiver whether they need it or not.
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::unused_self)]
+// Nothing calls the exports in a test program.
+#![cfg_attr(test, allow(dead_code))]
+
 mod attributes;
 mod config;
 mod credential;

@@ -4,6 +4,9 @@
 //! asynchronous form on top. Failures are Python's own `OSError` and its subclasses, with the paths
 //! of the call. What it looks like from Python is in `sdk/python/src/mesa_sdk/_native.pyi`.
 
+// Python's calls come with values of their own, and a class holds what it is named after.
+#![allow(clippy::needless_pass_by_value, clippy::struct_field_names)]
+
 mod convert;
 mod credential;
 mod file;

@@ -403,7 +403,8 @@ fn a_repo_made_anew_under_its_name_is_mounted_and_the_former_work_kept() {
     eventually(60, "the new repo is shown", || {
         // Listing the org is what finds it.
         let _ = std::fs::read_dir(client.mount_point().join("my-org"));
-        repo.read_dir().is_ok_and(|mut names| names.next().is_none())
+        repo.read_dir()
+            .is_ok_and(|mut names| names.next().is_none())
     });
     sh(&repo, "echo new > new");
     let names = sh(&repo, "ls");

@@ -216,7 +216,9 @@ async fn opposite_moves_do_not_wait_for_each_other() {
             heads.move_bookmark(&actor, &server.repo, &dev, one, true)
         )
     };
-    let (first, second) = tokio::time::timeout(SOON, moves).await.expect("both end");
+    let (first, second) = Box::pin(tokio::time::timeout(SOON, moves))
+        .await
+        .expect("both end");
     assert_eq!(first.unwrap(), one);
     assert_eq!(second.unwrap(), two);
     assert_eq!(server.main_change().await, two);

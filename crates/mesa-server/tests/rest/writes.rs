@@ -199,7 +199,7 @@ async fn changes_are_abandoned_listed_and_brought_back() {
         .ok(200);
     assert_eq!(top["parents"], json!([ids[1]]));
     assert_eq!(top["files"], json!(["c"]));
-    let missing = format!("/acme/demo/content?change_id=top&path=b");
+    let missing = "/acme/demo/content?change_id=top&path=b".to_owned();
     let missing = server.get(&server.admin, &missing).await;
     missing.refused(404, "PATH_NOT_FOUND");
     let on_it = json!({"files": [put("x", "1")]});

@@ -31,12 +31,11 @@ pub(super) fn from_the_root(placed: Vec<Prepared>) -> Vec<Prepared> {
             let below = paths.iter().flatten().flat_map(|path| above(path));
             let mut below = below.filter_map(|path| at.get(path).copied());
             let first = below.find(|m| left[*m].is_some() && !open.contains(m));
-            match first {
-                Some(first) => open.push(first),
-                None => {
-                    ordered.extend(left[n].take());
-                    open.pop();
-                }
+            if let Some(first) = first {
+                open.push(first);
+            } else {
+                ordered.extend(left[n].take());
+                open.pop();
             }
         }
     }
