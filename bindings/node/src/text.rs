@@ -1,5 +1,7 @@
 //! Text as Node encodes it.
 
+use std::fmt::Write as _;
+
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
@@ -8,7 +10,9 @@ use base64::{
 /// As Node reads base64: with or without padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// An encoding's name that is none.
@@ -46,7 +50,11 @@ impl Encoding {
             Self::Utf8 => String::from_utf8_lossy(bytes).into_owned(),
             Self::Latin1 => bytes.iter().copied().map(char::from).collect(),
             Self::Base64 => STANDARD.encode(bytes),
-            Self::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Self::Hex => bytes.iter().fold(String::new(), |mut text, byte| {
+                // A string takes everything.
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
         }
     }
 
@@ -55,7 +63,7 @@ impl Encoding {
         match self {
             Self::Utf8 => text.into_bytes(),
             Self::Latin1 => text.chars().map(|c| c as u32 as u8).collect(),
-            Self::Base64 => LENIENT.decode(text.trim()).unwrap_or_default(),
+            Self::Base64 => decode_base64(&text),
             Self::Hex => text
                 .as_bytes()
                 .chunks_exact(2)
@@ -66,6 +74,23 @@ impl Encoding {
                 .collect(),
         }
     }
+}
+
+/// Also wrapped, and in the alphabet of addresses; what is no base64 is skipped.
+fn decode_base64(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        b'+' | b'/' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Some(byte),
+        _ => None,
+    };
+    let bytes = text.bytes().take_while(|byte| *byte != b'=');
+    let mut digits: Vec<u8> = bytes.filter_map(digit).collect();
+    if digits.len() % 4 == 1 {
+        // Six bits are no byte.
+        digits.pop();
+    }
+    LENIENT.decode(digits).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -83,6 +108,10 @@ mod tests {
         assert_eq!(utf8.encode(utf8.decode("ä€".as_bytes())), "ä€".as_bytes());
         assert_eq!(Encoding::Hex.encode("0aFzff".into()), [0x0a]);
         assert_eq!(Encoding::Base64.encode("AQI".into()), [1, 2]);
+        assert_eq!(Encoding::Base64.encode("AQ\nID\n".into()), [1, 2, 3]);
+        assert_eq!(Encoding::Base64.encode("-_8".into()), [0xfb, 0xff]);
+        assert_eq!(Encoding::Base64.encode("AR==".into()), [1]);
+        assert_eq!(Encoding::Base64.encode("AQIDB".into()), [1, 2, 3]);
         assert_eq!(Encoding::named(Some("koi8")), Err(Unknown("koi8".into())));
     }
 }

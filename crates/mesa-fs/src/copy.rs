@@ -109,6 +109,12 @@ impl Core {
         options: CopyOptions,
     ) -> Op<()> {
         let source = self.open(from, &OpenOptions::reading()).await?;
+        // Under another name it is the same file, which opening for writing would empty.
+        let there = self.find(to, Last::FOLLOW).await.ok();
+        let there = there.and_then(|spot| spot.node().map(|held| held.attr.ino));
+        if there.is_some() && there == attr.map(|attr| attr.ino) {
+            return Err(Code::Invalid);
+        }
         let target = OpenOptions {
             create_new: !options.overwrite,
             mode: attr.map_or(0o666, |attr| u32::from(attr.mode)),

@@ -117,14 +117,8 @@ async fn what_was_not_sent_is_sent_by_the_next_mount_of_the_state() {
     );
     drop(fs);
     link.connect(server.backend.heads.clone());
-    let again = until("the state is free", async || {
-        let fs = FileSystem::open_over(options(), Arc::new(link.clone())).unwrap();
-        match fs.ready().await {
-            Ok(()) => Some(fs),
-            Err(_) => None,
-        }
-    })
-    .await;
+    let again = FileSystem::open_over(options(), Arc::new(link.clone())).unwrap();
+    until("the state is free", async || again.ready().await.ok()).await;
     assert_eq!(again.read("/acme/demo/kept").await.unwrap(), &b"2"[..]);
     again.close().await.unwrap();
     let other = server.fs();
