@@ -220,7 +220,7 @@ impl Catalog {
         closed
     }
 
-    /// Sets a change's state.
+    /// Sets a change's state. One that was given up stays so.
     pub async fn set_change_state(
         &self,
         org: &OrgId,
@@ -230,6 +230,9 @@ impl Catalog {
         actor: &Actor,
     ) -> Result<Versioned<Change>, Error> {
         let edit = |change: &mut Change| {
+            if change.state == ChangeState::Abandoned {
+                return Err(super::abandon::abandoned(&change.id));
+            }
             change.state = state;
             Ok(())
         };
