@@ -15,12 +15,17 @@ export interface CommitIdentity {
   email: string | null;
 }
 
+/** Where a change is in its life. */
+export type ChangeState = 'open' | 'closed' | 'published' | 'abandoned';
+
 /** A change: one id through all its commits. */
 export interface Change {
   id: string;
   /** The commit it is at now. */
   current_commit_oid: string;
   is_conflicted: boolean;
+  /** Where it is in its life: it takes writes, has a successor, is known to others, was given up. */
+  state: ChangeState;
   /** Description; empty = none. */
   message: string;
   /** First author. */

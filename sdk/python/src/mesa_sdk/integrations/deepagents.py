@@ -147,7 +147,7 @@ class MesaBackend(BackendProtocol):
     def delete(self, file_path: str) -> DeleteResult:
         """Removes a file, or a directory with everything below it."""
         at = self._at(file_path)
-        if at == (self._root or "/"):
+        if posixpath.normpath(at) == (self._root or "/"):
             return DeleteResult(error="the root cannot be deleted")
         try:
             self._fs.rm(at, recursive=True)
