@@ -85,21 +85,9 @@ pub fn chosen(settings: &Settings, choice: &DaemonChoice) -> CliResult<RuntimeDi
     if found.pids().contains(&pid) {
         return Ok(found);
     }
-    // Another daemon: it was started with its runtime directory as its working directory's name
-    // in /proc is not enough, so it keeps its lock file open there.
-    let dir = format!("/proc/{pid}/fd");
-    let by_lock = std::fs::read_dir(&dir).ok().and_then(|entries| {
-        entries
-            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-            .find(|target| target.file_name().is_some_and(|n| n == "daemon.lock"))
-    });
-    match by_lock.as_deref().and_then(Path::parent) {
-        Some(dir) => Ok(RuntimeDir::at(dir)),
-        None => Err(CliError::new(
-            Exit::NotFound,
-            format!("process {pid} is no mesa daemon"),
-        )),
-    }
+    // Another daemon.
+    RuntimeDir::of_process(pid)
+        .ok_or_else(|| CliError::new(Exit::NotFound, format!("process {pid} is no mesa daemon")))
 }
 
 fn read_pid(file: &Path) -> CliResult<u32> {

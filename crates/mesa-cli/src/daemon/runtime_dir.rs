@@ -19,6 +19,9 @@ use rustix::{
     process::{Pid, Signal},
 };
 
+/// Held by every process of a daemon.
+const LOCK: &str = "daemon.lock";
+
 /// `MESA_RUNTIME_DIR`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeDir {
@@ -148,12 +151,15 @@ impl RuntimeDir {
 
     /// Whether a process is one of the daemon's: its number may be another one's by now.
     fn is_held_by(&self, pid: u32) -> bool {
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-            return false;
-        };
-        let lock = self.path.join("daemon.lock");
+        Self::of_process(pid).is_some_and(|dir| dir.path == self.path)
+    }
+
+    /// The directory of the daemon a process belongs to, which keeps its lock file open there.
+    pub fn of_process(pid: u32) -> Option<Self> {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
         let mut open = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-        open.any(|file| file == lock)
+        let lock = open.find(|file| file.file_name().is_some_and(|name| name == LOCK))?;
+        lock.parent().map(Self::at)
     }
 
     /// Writes a pid file.
@@ -170,14 +176,14 @@ impl RuntimeDir {
 
     /// Shared by every process of a running daemon: see [`RuntimeDir::daemon_lives`].
     pub fn hold(&self) -> io::Result<File> {
-        let file = self.lock_file("daemon.lock")?;
+        let file = self.lock_file(LOCK)?;
         flock(&file, FlockOperation::NonBlockingLockShared)?;
         Ok(file)
     }
 
     /// Whether any process of a daemon runs here. (Pid files lie after a reboot; a lock does not.)
     pub fn daemon_lives(&self) -> bool {
-        let Ok(file) = self.lock_file("daemon.lock") else {
+        let Ok(file) = self.lock_file(LOCK) else {
             return false;
         };
         flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()

@@ -687,8 +687,9 @@ impl Session {
         }
     }
 
-    /// Syncs, ends the session on the server and deletes its state if nothing is left in it. With
-    /// an error everything unsent stays journalled for the next start.
+    /// Syncs, ends the session on the server and deletes its state if nothing is left in it and no
+    /// program can still write to its files. With an error everything unsent stays journalled for
+    /// the next start.
     pub async fn close(self: &Arc<Self>) -> FsResult<()> {
         let synced = self.sync().await;
         self.stop();
